@@ -1,0 +1,76 @@
+"""Every cap and default limit of the contract, each named with its unit last (CONTRACT §3–§6).
+
+Relations between them are asserted when the module is imported, so that no edit can break one
+silently. Services may lower or raise the ones that are settings; the caps are the contract's.
+"""
+
+from typing import Final
+
+# The client's request (CONTRACT §3).
+CHAT_BODY_BYTES: Final = 64 * 1024
+MESSAGE_CHARS: Final = 4_000
+HISTORY_MESSAGES: Final = 12
+TOP_K_MIN: Final = 1
+TOP_K_MAX: Final = 20
+TOP_K_DEFAULT: Final = 6
+SESSION_ID_CHARS: Final = 128
+
+# The gateway's request (CONTRACT §4).
+GENERATE_BODY_BYTES: Final = 512 * 1024
+CHUNKS: Final = 20
+CHUNK_CHARS: Final = 32_000
+MESSAGES: Final = 64
+MODEL_NAME_CHARS: Final = 256
+MAX_TOKENS_MAX: Final = 32_768
+MAX_TOKENS_DEFAULT: Final = 512
+TEMPERATURE_MAX: Final = 2.0
+TEMPERATURE_DEFAULT: Final = 0.2
+
+# Ids and labels, wherever they stand.
+REQUEST_ID_CHARS: Final = 128
+CHUNK_ID_CHARS: Final = 256
+TITLE_CHARS: Final = 1_000
+URL_CHARS: Final = 2_048
+SNIPPET_CHARS: Final = 400
+
+# Answers and streams (CONTRACT §5).
+ANSWER_MAX_CHARS: Final = 8_192
+CITATIONS_MAX: Final = 6
+HOLD_MAX_CHARS: Final = 4_096
+GUARD_HOLD_CHARS: Final = 256
+STRUCTURAL_BLANKS_MAX: Final = 64
+EVENT_BYTES: Final = 1024 * 1024
+RESPONSE_BODY_BYTES: Final = 2 * 1024 * 1024
+HEARTBEAT_MS: Final = 10_000
+
+# Strict decoding.
+VIOLATIONS_LISTED: Final = 32
+JSON_NUMBER_CHARS: Final = 64
+
+# Time (CONTRACT §6): defaults, in milliseconds.
+BFF_CHAT_TIMEOUT_MS: Final = 20_000
+QS_CHAT_TIMEOUT_MS: Final = 19_000
+QS_RETRIEVAL_TIMEOUT_MS: Final = 1_500
+LLM_TIMEOUT_MS: Final = 15_000
+LLM_QUEUE_TIMEOUT_MS: Final = 2_000
+LLM_CONNECT_TIMEOUT_MS: Final = 2_000
+LLM_FIRST_TOKEN_TIMEOUT_MS: Final = 10_000
+LLM_IDLE_TIMEOUT_MS: Final = 5_000
+HOP_CONNECT_TIMEOUT_MS: Final = 1_000
+BODY_TIMEOUT_MS: Final = 5_000
+CLIENT_STALL_TIMEOUT_MS: Final = 10_000
+DEADLINE_HOP_MARGIN_MS: Final = 250
+DRAIN_NOTICE_MS: Final = 500
+DRAIN_TIMEOUT_MS: Final = 3_000
+DRAIN_FLUSH_MS: Final = 1_000
+CLEANUP_MS: Final = 250
+
+assert TOP_K_DEFAULT <= TOP_K_MAX <= CHUNKS, "whatever is retrieved must fit the gateway's request"
+assert CITATIONS_MAX < CHUNKS
+assert GUARD_HOLD_CHARS < HOLD_MAX_CHARS < ANSWER_MAX_CHARS
+assert 4 * ANSWER_MAX_CHARS < EVENT_BYTES < RESPONSE_BODY_BYTES, "a whole answer fits one event"
+assert CHAT_BODY_BYTES < GENERATE_BODY_BYTES
+assert BFF_CHAT_TIMEOUT_MS > QS_CHAT_TIMEOUT_MS > LLM_TIMEOUT_MS + QS_RETRIEVAL_TIMEOUT_MS
+assert LLM_TIMEOUT_MS > LLM_FIRST_TOKEN_TIMEOUT_MS > LLM_IDLE_TIMEOUT_MS > LLM_CONNECT_TIMEOUT_MS
+assert DRAIN_NOTICE_MS < DRAIN_TIMEOUT_MS
+assert DRAIN_TIMEOUT_MS + DRAIN_FLUSH_MS < 5_000, "a drained program is gone within 5 s"
