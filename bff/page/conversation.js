@@ -1,0 +1,51 @@
+/**
+ * What was said so far, and the request that the next question makes of it.
+ *
+ * It lives in memory and ends with the page. Only answered questions are kept:
+ * a fallback, a failure or a stopped answer is no part of what was said. No DOM,
+ * no network.
+ */
+
+import { withoutMarkers } from "./markers.js";
+
+/** The contract's limits. Characters are code points, as the server counts them. */
+export const MESSAGE_MAX_CHARS = 4000;
+const HISTORY_MAX_MESSAGES = 12;
+const BODY_MAX_BYTES = 64 * 1024;
+
+/** @param {string} text */
+export function countChars(text) {
+  let count = 0;
+  for (const _ of text) count += 1;
+  return count;
+}
+
+export class Conversation {
+  #messages = [];
+
+  /** Keep an answered question. An answer may be longer than a message may be; its beginning is kept. */
+  remember(question, answer) {
+    const said = firstChars(withoutMarkers(answer).trim(), MESSAGE_MAX_CHARS);
+    if (said === "") return;
+    this.#messages.push({ role: "user", content: question }, { role: "assistant", content: said });
+    this.#messages = this.#messages.slice(-HISTORY_MAX_MESSAGES);
+  }
+
+  /** The JSON body for a question, with as much of the history, oldest first to go, as it has room for. */
+  requestBody(question) {
+    const utf8 = new TextEncoder();
+    for (let from = 0; ; from += 2) {
+      const history = this.#messages.slice(from);
+      const body = JSON.stringify({
+        version: "v1",
+        message: { role: "user", content: question },
+        history,
+      });
+      if (history.length === 0 || utf8.encode(body).length <= BODY_MAX_BYTES) return body;
+    }
+  }
+}
+
+function firstChars(text, limit) {
+  return text.length <= limit ? text : Array.from(text).slice(0, limit).join("");
+}

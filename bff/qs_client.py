@@ -1,0 +1,53 @@
+"""The edge to QS: relays its stream in the legal order, or its body, and never re-tokenises.
+
+Only the names of events are read, for their order, and the JSON of `error` and `done`; the bytes
+of all others pass unchanged, since QS has checked them strictly.
+"""
+
+from attrs import frozen
+
+from contracts import sse
+from contracts.chat import ChatResponse
+from contracts.codec import decode
+from contracts.events import EVENTS, from_frame
+from contracts.order import Seen, Step, seen
+from contracts.reasons import ReasonCode
+from contracts.strict_json import ContractViolation, Violation
+from hop.call import HopFault, Reply, mapped
+from hop.stream import StreamSink
+
+_READ = frozenset({"error", "done"})
+
+
+@frozen
+class Answered:
+    """QS's whole answer: the bytes to pass on, and what they were proved to be."""
+
+    raw: bytes
+    response: ChatResponse
+
+
+async def answered(reply: Reply) -> Answered:
+    """QS's answer in one body, proved. Raises HopFault."""
+    raw = await reply.body("application/json")
+    with mapped():
+        return Answered(raw, decode(raw, ChatResponse))
+
+
+async def relay(reply: Reply, sink: StreamSink) -> None:
+    """Pass the stream on until `done`. Raises HopFault where it breaks off or breaks the order."""
+    reply.expect("text/event-stream")
+    while not sink.closed:
+        frame = await reply.next_frame()
+        if frame is None:
+            raise HopFault(ReasonCode.HOP_DISCONNECTED, "the stream ended without `done`")
+        with mapped():
+            await sink.relay(_seen(frame), frame)
+
+
+def _seen(frame: sse.Frame) -> Seen:
+    if frame.event in _READ:
+        return seen(from_frame(frame))
+    if frame.event not in EVENTS or frame.data is None or frame.others:
+        raise ContractViolation([Violation("$", f"not an event: {frame.event[:64]!r}")])
+    return Seen(Step(frame.event))

@@ -1,0 +1,178 @@
+"""The chat page as files: it needs no other host, no inline code, and never parses markup.
+
+The browser enforces the same by the Content-Security-Policy the BFF sends; these tests say so
+before a browser does, and hold the page's limits and texts to the contract's.
+"""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from contracts import limits
+from contracts.reasons import MessageKey
+
+PAGE = Path(__file__).parents[1] / "page"
+FILES = sorted(path for path in PAGE.rglob("*") if path.is_file())
+SCRIPTS = {path.name: path.read_text("utf-8") for path in FILES if path.suffix == ".js"}
+EVERY_FILE = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+EVERY_SCRIPT = pytest.mark.parametrize("name", SCRIPTS)
+
+FILE_MAX_BYTES = 16 * 1024
+PAGE_MAX_BYTES = 64 * 1024
+
+MARKUP_OR_CODE_FROM_TEXT = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|setHTML|parseHTML|DOMParser|createContextualFragment"
+    r"|document\.write|srcdoc|\beval\b|new Function|import\(|setAttribute\(\s*[\"'](style|on)"
+)
+STATIC_IMPORT = re.compile(r'^(?:import|export) (?:\{([^}]*)\} )?from "([^"]+)";', re.MULTILINE)
+NAMED_EXPORT = re.compile(r"^export (?:async )?(?:function\*?|class|const) (\w+)", re.MULTILINE)
+
+
+class Elements(HTMLParser):
+    """Every start tag with its attributes, and the text that stands inside scripts and styles."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.inline_code = ""
+        self.feed(markup)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem is not None:
+            self.inline_code += data.strip()
+
+    def values(self, attribute: str) -> list[str]:
+        """The attribute's values, in the order of the page."""
+        return [value for _, attrs in self.tags if (value := attrs.get(attribute)) is not None]
+
+
+INDEX = Elements((PAGE / "index.html").read_text("utf-8"))
+
+
+def imports_of(script: str) -> list[tuple[set[str], str]]:
+    """The names and the specifier of each import."""
+    return [
+        ({name.strip() for name in names.split(",") if name.strip()}, specifier)
+        for names, specifier in STATIC_IMPORT.findall(script)
+    ]
+
+
+def reachable_from(name: str, seen: frozenset[str] = frozenset()) -> frozenset[str]:
+    """The script and everything it imports, directly or not."""
+    for _, specifier in imports_of(SCRIPTS[name]):
+        if (imported := specifier.removeprefix("./")) not in seen:
+            seen = reachable_from(imported, seen | {name, imported})
+    return seen | {name}
+
+
+def constant(script: str, name: str) -> int:
+    """A numeric constant of a script; products such as `64 * 1024` are worked out."""
+    found = re.search(rf"^(?:export )?const {name} = ([\d_ *]+);", SCRIPTS[script], re.MULTILINE)
+    assert found is not None, f"{script} does not define {name}"
+    product = 1
+    for factor in found[1].split("*"):
+        product *= int(factor)
+    return product
+
+
+def test_page_is_a_flat_folder_of_the_three_kinds_the_bff_serves() -> None:
+    assert {path.suffix for path in FILES} == {".html", ".css", ".js"}
+    assert {path.parent for path in FILES} == {PAGE}
+
+
+def test_page_is_small_as_a_whole() -> None:
+    assert sum(path.stat().st_size for path in FILES) <= PAGE_MAX_BYTES
+
+
+@EVERY_FILE
+def test_file_is_small_and_not_empty(path: Path) -> None:
+    assert 0 < path.stat().st_size <= FILE_MAX_BYTES
+
+
+@EVERY_FILE
+def test_file_names_no_other_host(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert re.findall(r"\w+://[^\s]*|[\"'(=]//[^\s]*|\bdata:\w+/|\burl\(|@import", text) == []
+
+
+def test_index_has_no_inline_code() -> None:
+    assert INDEX.inline_code == ""
+    assert {tag for tag, _ in INDEX.tags}.isdisjoint({"style", "iframe", "object", "embed", "base"})
+    names = {name for _, attrs in INDEX.tags for name in attrs}
+    assert [name for name in names if name == "style" or name.startswith("on")] == []
+
+
+def test_index_loads_only_the_pages_own_files() -> None:
+    loaded = INDEX.values("src") + INDEX.values("href")
+    assert sorted(loaded) == ["page/chat.js", "page/page.css"]
+    assert all((PAGE / path.removeprefix("page/")).is_file() for path in loaded)
+
+
+def test_index_gives_each_id_once_and_refers_only_to_ids_it_has() -> None:
+    ids = INDEX.values("id")
+    assert len(ids) == len(set(ids))
+    references = [*INDEX.values("for"), *INDEX.values("aria-describedby")]
+    assert {name for value in references for name in value.split()} <= set(ids)
+
+
+def test_chat_finds_every_element_it_asks_for() -> None:
+    asked = re.search(r"fromEntries\(\s*\[([^\]]*)\]", SCRIPTS["chat.js"])
+    assert asked is not None
+    assert set(re.findall(r'"(\w+)"', asked[1])) <= set(INDEX.values("id"))
+
+
+def test_turn_finds_its_templates_and_every_part_of_them() -> None:
+    turn = SCRIPTS["turn.js"]
+    assert set(re.findall(r'clone\("(\w+)"\)', turn)) <= set(INDEX.values("id"))
+    names = re.search(r"const names = \[([^\]]*)\]", turn)
+    assert names is not None
+    classes = {name for value in INDEX.values("class") for name in value.split()}
+    assert set(re.findall(r'"(\w+)"', names[1])) <= classes
+
+
+@EVERY_SCRIPT
+def test_script_never_makes_markup_or_code_from_text(name: str) -> None:
+    assert MARKUP_OR_CODE_FROM_TEXT.findall(SCRIPTS[name]) == []
+
+
+@EVERY_SCRIPT
+def test_script_imports_only_what_its_neighbours_export(name: str) -> None:
+    for names, specifier in imports_of(SCRIPTS[name]):
+        neighbour = re.fullmatch(r"\./(\w+\.js)", specifier)
+        assert neighbour is not None, f"{specifier} is not a neighbour"
+        assert names <= set(NAMED_EXPORT.findall(SCRIPTS[neighbour[1]])), specifier
+
+
+@EVERY_SCRIPT
+def test_script_has_every_import_in_the_form_these_tests_can_read(name: str) -> None:
+    lines = re.findall(r"^import\b", SCRIPTS[name], re.MULTILINE)
+    assert len(lines) == len(imports_of(SCRIPTS[name]))
+
+
+def test_every_script_is_reached_from_the_page() -> None:
+    assert reachable_from("chat.js") == set(SCRIPTS)
+
+
+def test_page_keeps_the_limits_of_the_contract() -> None:
+    assert constant("conversation.js", "MESSAGE_MAX_CHARS") == limits.MESSAGE_CHARS
+    assert constant("conversation.js", "HISTORY_MAX_MESSAGES") == limits.HISTORY_MESSAGES
+    assert constant("conversation.js", "BODY_MAX_BYTES") == limits.CHAT_BODY_BYTES
+    assert constant("events.js", "EVENT_MAX_CHARS") == limits.EVENT_BYTES
+
+
+def test_page_waits_longer_than_the_servers_silence() -> None:
+    assert constant("ask.js", "SILENCE_MAX_MS") >= 3 * limits.HEARTBEAT_MS
+
+
+def test_page_has_the_fixed_text_for_a_failure_no_server_could_tell() -> None:
+    block = re.search(r"messages: \{(.*?)\n  \}", SCRIPTS["texts.js"], re.DOTALL)
+    assert block is not None
+    texts = dict(re.findall(r'(\w+): "([^"]*)"', block[1]))
+    assert texts
+    assert texts.items() <= {key.value: key.text for key in MessageKey}.items()

@@ -1,0 +1,192 @@
+"""Calling the next hop: one POST, its body or its events, foreign exceptions mapped once.
+
+The caller holds the deadline; only connecting has a limit of its own here. Whatever httpx raises
+becomes a `HopFault` with a HOP_* code. What came back is bytes until the contract's decoder says
+otherwise, and a body is never longer than its cap.
+"""
+
+import math
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+
+import httpx
+from attrs import define, field, frozen
+
+from contracts import sse
+from contracts.chat import ErrorBody
+from contracts.codec import decode
+from contracts.limits import EVENT_BYTES, RESPONSE_BODY_BYTES
+from contracts.reasons import ReasonCode
+from contracts.strict_json import ContractViolation
+from hop.metrics import Metrics
+
+_STATUS_OK = 200
+_KEEP_IDLE_S = 2.0  # Well under the 30 s after which our servers close an idle connection.
+# The literal map of foreign exceptions; the first that fits counts.
+_FAULTS: tuple[tuple[type[Exception], ReasonCode], ...] = (
+    (httpx.ConnectTimeout, ReasonCode.HOP_UNREACHABLE),
+    (httpx.ConnectError, ReasonCode.HOP_UNREACHABLE),
+    (httpx.UnsupportedProtocol, ReasonCode.HOP_UNREACHABLE),
+    (httpx.TransportError, ReasonCode.HOP_DISCONNECTED),
+    (httpx.StreamError, ReasonCode.HOP_DISCONNECTED),
+    (sse.FrameTooLarge, ReasonCode.HOP_PROTOCOL_ERROR),
+    (ContractViolation, ReasonCode.HOP_PROTOCOL_ERROR),
+)
+
+
+class HopFault(Exception):
+    """The next hop failed us: an **F** code, or the inner hop's own ADMISSION_* code."""
+
+    def __init__(self, code: ReasonCode, detail: str, *, retry_after_ms: int | None = None) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.retry_after_ms = retry_after_ms
+
+
+def make_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+    """The one client of a process. No cap on connections: admission is the cap (a capped pool
+    of httpcore 1.0.9 jams when callers are cancelled while they wait for a place in it)."""
+    return httpx.AsyncClient(
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        timeout=None,  # noqa: S113 - every call is inside a deadline of its own
+        limits=httpx.Limits(
+            max_connections=None, max_keepalive_connections=100, keepalive_expiry=_KEEP_IDLE_S
+        ),
+        headers={"accept-encoding": "identity"},
+    )
+
+
+@define
+class Reply:
+    """What the next hop answered, its body not yet read."""
+
+    response: httpx.Response
+    _chunks: AsyncIterator[bytes] = field(init=False)
+    _decoder: sse.Decoder = field(factory=lambda: sse.Decoder(EVENT_BYTES), init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._chunks = self.response.aiter_raw()
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is the answer; anything else is an error body."""
+        return self.response.status_code == _STATUS_OK
+
+    @property
+    def media_type(self) -> str:
+        """The content-type, without its parameters."""
+        value: str = self.response.headers.get("content-type", "")
+        return value.partition(";")[0].strip().lower()
+
+    def expect(self, media_type: str) -> None:
+        """Raises HopFault where the answer is of another media type."""
+        if self.media_type != media_type:
+            detail = f"content-type {self.media_type!r} where {media_type} was due"
+            raise HopFault(ReasonCode.HOP_PROTOCOL_ERROR, detail)
+
+    async def body(self, media_type: str) -> bytes:
+        """The whole body, of this type. Raises HopFault."""
+        self.expect(media_type)
+        data = bytearray()
+        with mapped():
+            async for chunk in self._chunks:
+                data += chunk
+                if len(data) > RESPONSE_BODY_BYTES:
+                    raise HopFault(ReasonCode.HOP_PROTOCOL_ERROR, "the body is over its cap")
+        return bytes(data)
+
+    async def next_frame(self) -> sse.Frame | None:
+        """The next event, None at the stream's end; heartbeats are swallowed. Raises HopFault."""
+        with mapped():
+            while (frame := self._decoder.next_frame()) is None:
+                try:
+                    self._decoder.feed(await anext(self._chunks))
+                except StopAsyncIteration:
+                    return None
+        return frame
+
+    async def error(self) -> "InnerError":
+        """The error body. One that breaks the contract is a HopFault."""
+        body = await self.body("application/json")
+        with mapped():
+            parsed = decode(body, ErrorBody)
+        if parsed.error.code.http != self.response.status_code:
+            detail = f"{self.response.status_code} with {parsed.error.code}"
+            raise HopFault(ReasonCode.HOP_PROTOCOL_ERROR, detail)
+        return InnerError(
+            parsed.error.code, parsed.error.message, _retry_after_ms(self.response.headers)
+        )
+
+
+@frozen
+class InnerError:
+    """An error that the next hop answered, by the contract."""
+
+    code: ReasonCode
+    message: str
+    retry_after_ms: int | None
+
+    def fault(self) -> HopFault:
+        """What it is to our own caller (CONTRACT §7): busy stays busy, the rest is our mistake."""
+        if self.code.fallback:
+            detail = "answered by the next hop"
+            return HopFault(self.code, detail, retry_after_ms=self.retry_after_ms)
+        return HopFault(ReasonCode.HOP_PROTOCOL_ERROR, f"our call was refused: {self.code}")
+
+
+@frozen
+class NextHop:
+    """The way to one neighbour. `base_url` without a trailing slash; seconds."""
+
+    client: httpx.AsyncClient
+    base_url: str
+    connect_timeout_s: float
+    metrics: Metrics
+
+    @asynccontextmanager
+    async def post(
+        self, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> AsyncIterator[Reply]:
+        """One call, open until it is left. Raises HopFault."""
+        request = self.client.build_request(
+            "POST",
+            self.base_url + path,
+            content=body,
+            headers={**headers, "content-type": "application/json"},
+            timeout=httpx.Timeout(None, connect=self.connect_timeout_s),
+        )
+        with self.metrics.upstream_streams.track_inprogress():
+            with mapped():
+                response = await self.client.send(request, stream=True)
+            try:
+                yield Reply(response)
+            finally:
+                await response.aclose()
+
+    async def check(self) -> tuple[bool, str]:
+        """Whether the neighbour's `/health` answers."""
+        try:
+            response = await self.client.get(
+                self.base_url + "/health", timeout=httpx.Timeout(self.connect_timeout_s)
+            )
+        except httpx.HTTPError as error:
+            return False, f"{self.base_url}: {type(error).__name__}"
+        return response.status_code == _STATUS_OK, f"{self.base_url}: {response.status_code}"
+
+
+@contextmanager
+def mapped() -> Iterator[None]:
+    """Foreign exceptions become ours, here and nowhere else."""
+    try:
+        yield
+    except tuple(kind for kind, _ in _FAULTS) as error:
+        code = next(code for kind, code in _FAULTS if isinstance(error, kind))
+        raise HopFault(code, f"{type(error).__name__}: {error}") from error
+
+
+def _retry_after_ms(headers: Mapping[str, str]) -> int | None:
+    value = headers.get("retry-after", "")
+    return math.ceil(int(value) * 1000) if value.isascii() and value.isdigit() else None

@@ -1,0 +1,209 @@
+"""One incoming call: whose it is, how long it may take, what it asks, and how it ended.
+
+`receive` proves a request before anything acts on it; what breaks the contract is a `Refusal`
+that names each place. `Call` is entered for the request's whole lifetime and writes its one
+closing log line and its figures when the last byte is out or the client is gone.
+"""
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Generic, TypeVar
+
+import trio
+from attrs import define, field, frozen
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from contracts.chat import Detail
+from contracts.codec import decode
+from contracts.deadline import Deadline, DeadlineViolation, parse_header
+from contracts.limits import VIOLATIONS_LISTED
+from contracts.reasons import ReasonCode
+from contracts.strict_json import ContractViolation, Violation
+from hop.call import HopFault
+from hop.lifetime import HopRequest
+from hop.log import bind_call
+from hop.program import Program
+from hop.tracing import CallIds, ids_of
+
+T = TypeVar("T")
+_DEADLINE = "x-deadline-ms"
+
+
+class Refusal(Exception):
+    """The call is not served: an **E** code, with the places that are wrong."""
+
+    def __init__(
+        self,
+        code: ReasonCode,
+        message: str,
+        details: Iterable[Detail] = (),
+        *,
+        retry_after_ms: int | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.details = tuple(details)
+        self.retry_after_ms = retry_after_ms
+
+
+@frozen
+class Outcome:
+    """How a call ended."""
+
+    status: str
+    reason_code: ReasonCode | None
+
+
+@define
+class Call:
+    """One call, from its arrival to its end."""
+
+    program: Program
+    ids: CallIds
+    started: float
+    request: HopRequest
+    phase: str = "receiving"
+    deadline: Deadline = field(init=False)
+    outcome: Outcome | None = None
+    first_delta_at: float | None = None
+    timings_ms: dict[str, int] = field(factory=dict)
+
+    @classmethod
+    def arrive(cls, program: Program, request: HopRequest) -> "Call":
+        """A call whose head has just been read."""
+        call = cls(program, ids_of(request.headers.get, program.new_hex), program.now(), request)
+        bind_call(call.ids.request_id, call.ids.trace_id)
+        return call
+
+    def named(self, request_id: str | None, trace_id: str | None) -> None:
+        """Take the ids that the body gives."""
+        self.ids = self.ids.with_body(request_id, trace_id)
+        bind_call(self.ids.request_id, self.ids.trace_id)
+
+    def due(self, own_ms: int) -> Deadline:
+        """The call's deadline: the smaller of `own_ms` and what the caller will wait."""
+        callers = parse_header(self.request.headers.get(_DEADLINE))
+        if callers == 0:
+            raise Refusal(ReasonCode.ADMISSION_DEADLINE_EXPIRED, "no time is left for this call")
+        self.deadline = Deadline.of(self.started, own_ms, callers)
+        return self.deadline
+
+    def onward_headers(self) -> dict[str, str]:
+        """Headers for the next hop: the ids, and what remains of the time. Raises HopFault."""
+        margin = self.program.settings.deadline_hop_margin_ms
+        remaining = self.deadline.forward_ms(self.program.now(), margin)
+        if remaining == 0:
+            raise HopFault(ReasonCode.HOP_TIMEOUT, "no time is left for the next hop")
+        ids = self.ids.outgoing(self.program.new_hex)
+        return {**ids, _DEADLINE: str(remaining)}
+
+    def elapsed_ms(self) -> int:
+        """Whole milliseconds since the call arrived."""
+        return round((self.program.now() - self.started) * 1000)
+
+    def timings(self) -> dict[str, int]:
+        """What is known of the time so far, for `timings_ms`."""
+        first = self.first_delta_at
+        ttft = {} if first is None else {"first_delta": round((first - self.started) * 1000)}
+        return {**self.timings_ms, **ttft, "total": self.elapsed_ms()}
+
+    def delta_sent(self) -> None:
+        """Text went out; the first time is kept."""
+        if self.first_delta_at is None:
+            self.first_delta_at = self.program.now()
+
+    def __enter__(self) -> "Call":
+        self.program.metrics.in_flight.inc()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, cause: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.program.metrics.in_flight.dec()
+        if kind is not None or self.outcome is None:
+            stalled = self.request.peer.stalled
+            code = ReasonCode.CLIENT_TOO_SLOW if stalled else ReasonCode.CLIENT_DISCONNECTED
+            self.outcome = Outcome("gone", code)
+        self._report(self.outcome)
+
+    def _report(self, outcome: Outcome) -> None:
+        now, first = self.program.now(), self.first_delta_at
+        ttft = None if first is None else first - self.started
+        self.program.metrics.call_ended(
+            outcome.status, outcome.reason_code, now - self.started, ttft
+        )
+        self.program.log.info(
+            "call ended",
+            path=self.request.path,
+            status=outcome.status,
+            reason_code=outcome.reason_code,
+            phase=self.phase,
+            duration_ms=self.elapsed_ms(),
+            ttft_ms=None if ttft is None else round(ttft * 1000),
+        )
+
+
+@frozen
+class Received(Generic[T]):
+    """A request that was proved: its body, and whether its query asks for a stream."""
+
+    body: T
+    stream: bool
+
+
+async def receive(call: Call, kind: type[T], body_bytes: int, query: frozenset[str]) -> Received[T]:
+    """What the call asks, proved. `query`: the keys it may have. Raises Refusal."""
+    if call.program.drain.draining:
+        raise Refusal(ReasonCode.ADMISSION_SHUTTING_DOWN, "this program is shutting down")
+    body = await _body(call, body_bytes)
+    violations = [*_head_violations(call.request, query)]
+    try:
+        received = Received(decode(body, kind), "true" in call.request.args.getlist("stream"))
+    except ContractViolation as violation:
+        raise _invalid([*violations, *violation.violations], violation.total) from None
+    if violations:
+        raise _invalid(violations, len(violations))
+    return received
+
+
+def _head_violations(request: HopRequest, query: frozenset[str]) -> Iterator[Violation]:
+    """What is wrong before the body: unknown query keys, and a deadline that is none."""
+    for key, value in request.args.items(multi=True):
+        if key not in query:
+            yield Violation(f"?{key[:64]}", "unknown query key")
+        elif value not in ("true", "false"):
+            yield Violation(f"?{key}", "must be true or false")
+    try:
+        parse_header(request.headers.get(_DEADLINE))
+    except DeadlineViolation as violation:
+        yield Violation(_DEADLINE, str(violation))
+
+
+def _invalid(violations: list[Violation], total: int) -> Refusal:
+    """The refusal that lists these violations, of which there were `total` in all."""
+    details = [Detail(violation.path, violation.problem) for violation in violations]
+    total = max(total, len(details))
+    listed = details[:VIOLATIONS_LISTED]
+    more = f"; the first {len(listed)} are listed" if total > len(listed) else ""
+    places = "1 place" if total == 1 else f"{total} places"
+    message = f"the request breaks the contract in {places}{more}"
+    return Refusal(ReasonCode.INPUT_INVALID, message, listed)
+
+
+async def _body(call: Call, body_bytes: int) -> bytes:
+    headers = call.request.headers
+    charset = call.request.mimetype_params.get("charset", "utf-8").lower()
+    if call.request.mimetype != "application/json" or charset not in ("utf-8", "utf8"):
+        raise Refusal(ReasonCode.INPUT_MEDIA_TYPE, "content-type must be application/json")
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refusal(ReasonCode.INPUT_MEDIA_TYPE, "content-encoding is not supported")
+    limit_ms = call.program.settings.body_timeout_ms
+    with trio.move_on_after(limit_ms / 1000):
+        try:
+            # Quart holds no more of a body than `MAX_CONTENT_LENGTH`, which the app set to this.
+            return await call.request.get_data(False, False, False)
+        except RequestEntityTooLarge:
+            message = f"the body is over {body_bytes} bytes"
+            raise Refusal(ReasonCode.INPUT_TOO_LARGE, message) from None
+    raise Refusal(ReasonCode.INPUT_TIMEOUT, f"the body did not arrive within {limit_ms} ms")

@@ -1,0 +1,51 @@
+"""One JSON line per event, the same keys in every service (CONTRACT §8).
+
+`ts, level, service, event, trace_id, request_id` stand on every line; the ids come from the task's
+context, into which the request binds them once. The text of questions, chunks and answers is
+never logged unless `LOG_CONTENT=true`: only `content` takes such text.
+"""
+
+import logging
+from collections.abc import MutableMapping
+from typing import TextIO, cast
+
+import structlog
+from structlog.typing import FilteringBoundLogger, WrappedLogger
+
+__all__ = ["Log", "bind_call", "make_log"]
+
+Log = FilteringBoundLogger
+_FIRST = ("ts", "level", "service", "event", "trace_id", "request_id")
+Line = MutableMapping[str, object]
+
+
+def make_log(service: str, level: str, out: TextIO) -> Log:
+    """A log for one program. `level` is debug, info, warning or error."""
+    return cast(
+        Log,
+        structlog.wrap_logger(
+            structlog.PrintLogger(out),
+            processors=[
+                structlog.contextvars.merge_contextvars,
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+                structlog.processors.format_exc_info,
+                _in_order,
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(
+                logging.getLevelNamesMapping()[level.upper()]
+            ),
+            service=service,
+        ),
+    )
+
+
+def bind_call(request_id: str, trace_id: str) -> None:
+    """Put the ids on every line that this task, and those it starts, write from here on."""
+    structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace_id)
+
+
+def _in_order(_: WrappedLogger, __: str, line: Line) -> Line:
+    """The keys every line has, first and always; null where there is no call."""
+    return {key: line.get(key) for key in _FIRST} | dict(line)

@@ -1,0 +1,99 @@
+"""Running a program: settings from a mapping, one line for each fault, serve, drain, exit.
+
+Each service's `__main__` hands in its environment and how to build its app; nothing else differs.
+Exit codes: 0 after a drain, 1 when it cannot serve, 2 when its settings or arguments are unusable.
+"""
+
+import argparse
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
+
+import httpx
+import trio
+
+from hop.call import make_client
+from hop.lifetime import Drain, HopApp
+from hop.log import make_log
+from hop.metrics import Metrics
+from hop.program import Program
+from hop.serve import CannotListen, Limits, open_listeners, serve
+from hop.settings import HopSettings, SettingsError, load, variables_of
+
+S = TypeVar("S", bound=HopSettings)
+OpenApp = Callable[[Program, S, httpx.AsyncClient], AbstractAsyncContextManager[HopApp]]
+_EXIT_CANNOT_SERVE = 1
+_EXIT_UNUSABLE = 2
+
+
+def run(
+    kind: type[S], open_app: OpenApp[S], environ: Mapping[str, str], arguments: Sequence[str]
+) -> int:
+    """Run one program until it is told to stop; its exit code."""
+    _parser(kind).parse_args(arguments)
+    try:
+        settings, warnings = load(kind, environ)
+    except SettingsError as error:
+        for line in error.lines:
+            print(f"{kind.SERVICE}: {line}", file=sys.stderr)
+        return _EXIT_UNUSABLE
+    log = make_log(kind.SERVICE, settings.log_level, sys.stdout)
+    for line in warnings:
+        log.warning("setting ignored", detail=line)
+    program = Program(settings, log, Metrics(kind.SERVICE), Drain(), _random_hex)
+    return trio.run(_serve, program, settings, open_app)
+
+
+async def _serve(program: Program, settings: S, open_app: OpenApp[S]) -> int:
+    try:
+        listeners = await open_listeners(settings.host, settings.port)
+    except CannotListen as error:
+        print(f"{settings.SERVICE}: {error}", file=sys.stderr)
+        return _EXIT_CANNOT_SERVE
+    async with make_client() as client, open_app(program, settings, client) as app:
+        port = listeners[0].socket.getsockname()[1]
+        program.log.info("serving", host=settings.host, port=port)
+        await serve(
+            app, listeners, drain=program.drain, limits=serving_limits(settings), stop=_told_to_stop
+        )
+    program.log.info("stopped")
+    return 0
+
+
+def serving_limits(settings: HopSettings) -> Limits:
+    """The serving limits that the settings give."""
+    return Limits(
+        stall_s=settings.client_stall_timeout_ms / 1000,
+        drain_s=settings.drain_timeout_ms / 1000,
+    )
+
+
+async def _told_to_stop() -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            return
+
+
+def _random_hex(digits: int) -> str:
+    return secrets.token_hex((digits + 1) // 2)[:digits]
+
+
+def _written(default: object) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _parser(kind: type[HopSettings]) -> argparse.ArgumentParser:
+    """No options: the environment is the one way in. `--help` lists it."""
+    lines = [
+        f"  {variable.name}={_written(variable.default)}\n      {variable.help}"
+        for variable in variables_of(kind).values()
+    ]
+    return argparse.ArgumentParser(
+        prog=f"python -m {kind.SERVICE}",
+        description=f"{kind.ABOUT} Settings come from the environment.",
+        epilog="environment, with defaults:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )

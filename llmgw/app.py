@@ -1,0 +1,100 @@
+"""LLMGW: `POST /v1/generate` on top of one model server."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import httpx
+import trio
+from attrs import frozen
+from quart import Response
+
+from contracts.codec import encode
+from contracts.generation import GenerateRequest, GenerateResponse
+from contracts.limits import GENERATE_BODY_BYTES
+from hop.app import Route, answer_calls, body_response, make_app
+from hop.incoming import Call, Received
+from hop.lifetime import HopApp
+from hop.program import Program
+from hop.stream import Collector, collected, streamed
+from llmgw.config import GatewaySettings
+from llmgw.generate import Generation
+from llmgw.providers.openai_compat import OpenAICompat
+from llmgw.providers.port import Provider
+from llmgw.providers.toy import Toy
+from llmgw.providers.upstream import Clocks
+
+_BOUNDARY_HEX = 16
+# The toy's pace: slow enough that a stream is seen to stream.
+_TOY_PAUSE_S = 0.01
+
+
+@asynccontextmanager
+async def open_app(
+    program: Program, settings: GatewaySettings, client: httpx.AsyncClient
+) -> AsyncIterator[HopApp]:
+    """The gateway's app with the provider that its settings name."""
+    yield make_llmgw(program, settings, make_provider(settings, client))
+
+
+def make_provider(settings: GatewaySettings, client: httpx.AsyncClient) -> Provider:
+    """The model server that the settings name."""
+    if settings.provider == "toy":
+        return Toy(partial(trio.sleep, _TOY_PAUSE_S))
+    clocks = Clocks(
+        connect_s=settings.connect_timeout_ms / 1000,
+        first_token_s=settings.first_token_timeout_ms / 1000,
+        idle_s=settings.idle_timeout_ms / 1000,
+    )
+    return OpenAICompat(client, settings.base_url, settings.api_key, clocks)
+
+
+def make_llmgw(program: Program, settings: GatewaySettings, provider: Provider) -> HopApp:
+    """The gateway's app over any provider."""
+    app = make_app(
+        program,
+        body_bytes=GENERATE_BODY_BYTES,
+        own={},
+        neighbours={"model_server": provider.check},
+    )
+    gateway = _Gateway(settings, provider)
+    route = Route("/v1/generate", GenerateRequest, GENERATE_BODY_BYTES)
+    answer_calls(app, program, route, gateway.answer)
+    return app
+
+
+@frozen
+class _Gateway:
+    settings: GatewaySettings
+    provider: Provider
+
+    async def answer(self, call: Call, received: Received[GenerateRequest]) -> Response:
+        request = received.body
+        call.named(request.request_id, request.trace_id)
+        call.due(self.settings.timeout_ms)
+        boundary = call.program.new_hex(_BOUNDARY_HEX)
+        generation = Generation(self.settings, self.provider, request, boundary)
+        required = request.citations_required
+        if request.stream:
+            return await streamed(call, generation.tell, citations_required=required)
+        collector = await collected(call, generation.tell, citations_required=required)
+        return body_response(encode(_response(collector)), call.ids)
+
+
+def _response(collector: Collector) -> GenerateResponse:
+    done = collector.done_event
+    assert done is not None, "a producer ends in done"
+    return GenerateResponse(
+        version="v1",
+        trace_id=collector.call.ids.trace_id,
+        request_id=collector.call.ids.request_id,
+        model=done.model,
+        status=done.status,
+        reason_code=done.reason_code,
+        message_key=done.message_key,
+        retry_after_ms=done.retry_after_ms,
+        content=collector.text if done.status == "ok" else None,
+        citations=done.citations,
+        usage=done.usage,
+        timings_ms=done.timings_ms,
+    )

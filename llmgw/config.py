@@ -1,0 +1,86 @@
+"""The gateway's settings: which model server, and how long anything may take."""
+
+from typing import ClassVar
+
+from attrs import frozen
+
+from contracts import limits
+from hop.settings import (
+    HopSettings,
+    boolean,
+    integer,
+    milliseconds,
+    name,
+    number,
+    one_of,
+    port,
+    setting,
+    text,
+    url,
+)
+
+
+@frozen
+class GatewaySettings(HopSettings):
+    """LLMGW's settings."""
+
+    SERVICE: ClassVar[str] = "llmgw"
+    ABOUT: ClassVar[str] = "The LLM gateway: one model call, every citation proved."
+    NAMESPACES: ClassVar[tuple[str, ...]] = ("LLM_", "LLMGW_")
+    NESTED: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("timeout_ms", "connect_timeout_ms"),
+        ("timeout_ms", "first_token_timeout_ms"),
+        ("timeout_ms", "idle_timeout_ms"),
+    )
+
+    host: str = setting("LLMGW_HOST", "127.0.0.1", name, "the address to listen on")
+    port: int = setting("LLMGW_PORT", 8010, port, "the port to listen on")
+    provider: str = setting(
+        "LLM_PROVIDER",
+        "openai_compat",
+        one_of("toy", "openai_compat"),
+        "toy answers without any model server; openai_compat speaks to LLM_BASE_URL",
+    )
+    base_url: str = setting(
+        "LLM_BASE_URL", "http://127.0.0.1:8020/v1", url, "the OpenAI-compatible server, with /v1"
+    )
+    api_key: str = setting("LLM_API_KEY", "", text, "sent to the model server; may be empty")
+    model: str = setting(
+        "LLM_MODEL", "llama3.1:8b-instruct", name, "the model, where a call names none"
+    )
+    max_tokens: int = setting(
+        "LLM_MAX_TOKENS",
+        limits.MAX_TOKENS_DEFAULT,
+        integer(1, limits.MAX_TOKENS_MAX),
+        "the longest reply, in tokens, where a call says nothing",
+    )
+    temperature: float = setting(
+        "LLM_TEMPERATURE",
+        limits.TEMPERATURE_DEFAULT,
+        number(0, limits.TEMPERATURE_MAX),
+        "the sampling temperature, where a call says nothing",
+    )
+    stream_enabled: bool = setting(
+        "LLM_STREAM_ENABLED", True, boolean, "ask the model server for a stream"
+    )
+    timeout_ms: int = setting(
+        "LLM_TIMEOUT_MS", limits.LLM_TIMEOUT_MS, milliseconds, "one generation, all of it"
+    )
+    connect_timeout_ms: int = setting(
+        "LLM_CONNECT_TIMEOUT_MS",
+        limits.LLM_CONNECT_TIMEOUT_MS,
+        milliseconds,
+        "connecting to the model server",
+    )
+    first_token_timeout_ms: int = setting(
+        "LLM_FIRST_TOKEN_TIMEOUT_MS",
+        limits.LLM_FIRST_TOKEN_TIMEOUT_MS,
+        milliseconds,
+        "until the first content of a stream",
+    )
+    idle_timeout_ms: int = setting(
+        "LLM_IDLE_TIMEOUT_MS",
+        limits.LLM_IDLE_TIMEOUT_MS,
+        milliseconds,
+        "between two contents of a stream",
+    )

@@ -1,0 +1,58 @@
+"""The query service's settings: where the index is, where the gateway is, how long things take."""
+
+from typing import ClassVar
+
+from attrs import frozen
+
+from contracts import limits
+from hop.settings import (
+    HopSettings,
+    boolean,
+    milliseconds,
+    name,
+    number,
+    port,
+    setting,
+    text,
+    url,
+)
+from qs.retrieval.relevance import DEFAULT_MIN_SCORE
+
+
+@frozen
+class QueryServiceSettings(HopSettings):
+    """QS's settings."""
+
+    SERVICE: ClassVar[str] = "qs"
+    ABOUT: ClassVar[str] = "The query service: finds the passages, then asks the gateway."
+    NAMESPACES: ClassVar[tuple[str, ...]] = ("QS_",)
+    NESTED: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("chat_timeout_ms", "retrieval_timeout_ms"),
+        ("chat_timeout_ms", "hop_connect_timeout_ms"),
+    )
+
+    host: str = setting("QS_HOST", "127.0.0.1", name, "the address to listen on")
+    port: int = setting("QS_PORT", 8001, port, "the port to listen on")
+    llm_url: str = setting("QS_LLM_URL", "http://127.0.0.1:8010", url, "the LLM gateway")
+    llm_model: str = setting(
+        "QS_LLM_MODEL", "", text, "the model to ask for; empty leaves it to the gateway"
+    )
+    chat_stream_enabled: bool = setting(
+        "QS_CHAT_STREAM_ENABLED", True, boolean, "ask the gateway for a stream"
+    )
+    index_path: str = setting("QS_INDEX_PATH", "var/index.sqlite3", name, "the search index's file")
+    min_score: float = setting(
+        "QS_MIN_SCORE",
+        DEFAULT_MIN_SCORE,
+        number(0, 1),
+        "a best passage under this score is RAG_LOW_SCORE",
+    )
+    chat_timeout_ms: int = setting(
+        "QS_CHAT_TIMEOUT_MS", limits.QS_CHAT_TIMEOUT_MS, milliseconds, "one question, all of it"
+    )
+    retrieval_timeout_ms: int = setting(
+        "QS_RETRIEVAL_TIMEOUT_MS",
+        limits.QS_RETRIEVAL_TIMEOUT_MS,
+        milliseconds,
+        "the search",
+    )

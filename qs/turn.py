@@ -1,0 +1,115 @@
+"""One chat turn: retrieve → gate → generate, told to a sink as events.
+
+What was searched is told before the model is asked. Nothing found, or nothing good enough, ends
+the turn without a model call. Every failure is a fallback with the code of the phase it fell in.
+"""
+
+from collections.abc import Sequence
+
+import trio
+from attrs import frozen
+
+from contracts.chat import ChatRequest, Source
+from contracts.codec import encode
+from contracts.events import SourcesFound
+from contracts.generation import Chunk, Context, GenerateRequest, PromptMessage
+from contracts.limits import SNIPPET_CHARS
+from contracts.reasons import ReasonCode
+from hop.call import HopFault, NextHop
+from hop.incoming import Call
+from hop.stream import EventSink
+from qs.config import QueryServiceSettings
+from qs.llmgw_client import Generation
+from qs.retrieval.port import Hit, RetrievalFault, Retriever, best_score
+
+
+@frozen
+class Turn:
+    """One question and what it needs. `stream`: whether the caller wants the answer streamed."""
+
+    settings: QueryServiceSettings
+    retriever: Retriever
+    llmgw: NextHop
+    request: ChatRequest
+    stream: bool
+
+    async def tell(self, sink: EventSink) -> None:
+        """The whole turn, to `done`."""
+        await sink.begin()
+        try:
+            hits = await self._retrieve(sink.call)
+            if hits:
+                await sink.emit(SourcesFound(tuple(_source(hit) for hit in hits)))
+            if gate := self._gate(hits):
+                return await sink.fail(gate)
+            await self._generate(hits, sink)
+        except (RetrievalFault, HopFault) as fault:
+            sink.call.program.log.warning(
+                "turn failed",
+                reason_code=fault.code,
+                phase=sink.call.phase,
+                detail=fault.detail,
+            )
+            retry_after_ms = fault.retry_after_ms if isinstance(fault, HopFault) else None
+            await sink.fail(fault.code, retry_after_ms=retry_after_ms)
+
+    async def _retrieve(self, call: Call) -> Sequence[Hit]:
+        call.phase = "retrieval"
+        began = call.program.now()
+        limit = began + self.settings.retrieval_timeout_ms / 1000
+        with trio.move_on_at(min(limit, call.deadline.at)) as scope:
+            question, top_k = self.request.message.content, self.request.options.top_k
+            hits = await self.retriever.search(question, top_k)
+        call.timings_ms["retrieval"] = round((call.program.now() - began) * 1000)
+        if scope.cancelled_caught:
+            raise HopFault(ReasonCode.RAG_TIMEOUT, "the search took too long")
+        return hits
+
+    def _gate(self, hits: Sequence[Hit]) -> ReasonCode | None:
+        if not hits:
+            return ReasonCode.RAG_NO_CHUNKS
+        if best_score(hits) < self.settings.min_score:
+            return ReasonCode.RAG_LOW_SCORE
+        return None
+
+    async def _generate(self, hits: Sequence[Hit], sink: EventSink) -> None:
+        call = sink.call
+        call.phase = "generation"
+        asked = self._asked(hits)
+        chunks = {chunk.chunk_id: chunk for chunk in asked.context.chunks}
+        generation = Generation(call.ids.request_id, chunks, asked.citations_required)
+        with trio.move_on_at(call.deadline.at):
+            headers = call.onward_headers()
+            async with self.llmgw.post("/v1/generate", encode(asked), headers) as reply:
+                if not reply.ok:
+                    raise (await reply.error()).fault()
+                relay = generation.relay_stream if asked.stream else generation.relay_body
+                return await relay(reply, sink)
+        raise HopFault(ReasonCode.HOP_TIMEOUT, "the gateway did not end its answer in time")
+
+    def _asked(self, hits: Sequence[Hit]) -> GenerateRequest:
+        """What the gateway is asked; the ids and the deadline go in headers."""
+        history = [PromptMessage(turn.role, turn.content) for turn in self.request.history]
+        question = PromptMessage("user", self.request.message.content)
+        return GenerateRequest(
+            messages=(*history, question),
+            model=self.settings.llm_model or None,
+            context=Context(tuple(_chunk(hit) for hit in hits)),
+            citations_required=self.request.options.citations_required,
+            stream=self.stream and self.settings.chat_stream_enabled,
+        )
+
+
+def _source(hit: Hit) -> Source:
+    return Source(
+        chunk_id=hit.chunk_id,
+        doc_id=hit.doc_id,
+        title=hit.title,
+        url=hit.url,
+        snippet=hit.content[:SNIPPET_CHARS],
+        score=hit.score,
+    )
+
+
+def _chunk(hit: Hit) -> Chunk:
+    return Chunk(hit.chunk_id, hit.content, hit.title, hit.url)
