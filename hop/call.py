@@ -18,9 +18,11 @@ from contracts.codec import decode
 from contracts.limits import EVENT_BYTES, RESPONSE_BODY_BYTES
 from contracts.reasons import ReasonCode
 from contracts.strict_json import ContractViolation
+from hop.exchange import ResponseBytes, send
 from hop.metrics import Metrics
 
 _STATUS_OK = 200
+_LINGER_S = 0.02  # for the empty chunk that follows `done`
 _KEEP_IDLE_S = 2.0  # Well under the 30 s after which our servers close an idle connection.
 # The literal map of foreign exceptions; the first that fits counts.
 _FAULTS: tuple[tuple[type[Exception], ReasonCode], ...] = (
@@ -63,12 +65,14 @@ def make_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.Asyn
 class Reply:
     """What the next hop answered, its body not yet read."""
 
-    response: httpx.Response
-    _chunks: AsyncIterator[bytes] = field(init=False)
+    _bytes: ResponseBytes
     _decoder: sse.Decoder = field(factory=lambda: sse.Decoder(EVENT_BYTES), init=False)
+    _ended: bool = field(default=False, init=False)
 
-    def __attrs_post_init__(self) -> None:
-        self._chunks = self.response.aiter_raw()
+    @property
+    def response(self) -> httpx.Response:
+        """Its head."""
+        return self._bytes.response
 
     @property
     def ok(self) -> bool:
@@ -92,7 +96,7 @@ class Reply:
         self.expect(media_type)
         data = bytearray()
         with mapped():
-            async for chunk in self._chunks:
+            while (chunk := await self._bytes.next()) is not None:
                 data += chunk
                 if len(data) > RESPONSE_BODY_BYTES:
                     raise HopFault(ReasonCode.HOP_PROTOCOL_ERROR, "the body is over its cap")
@@ -102,11 +106,15 @@ class Reply:
         """The next event, None at the stream's end; heartbeats are swallowed. Raises HopFault."""
         with mapped():
             while (frame := self._decoder.next_frame()) is None:
-                try:
-                    self._decoder.feed(await anext(self._chunks))
-                except StopAsyncIteration:
+                if (chunk := await self._bytes.next()) is None:
                     return None
+                self._decoder.feed(chunk)
+        self._ended = frame.event == "done"
         return frame
+
+    async def aclose(self) -> None:
+        """Close it: after `done` the connection's end of it is near, and it can be kept."""
+        await self._bytes.aclose(_LINGER_S if self._ended else 0)
 
     async def error(self) -> "InnerError":
         """The error body. One that breaks the contract is a HopFault."""
@@ -151,20 +159,23 @@ class NextHop:
         self, path: str, body: bytes, headers: Mapping[str, str]
     ) -> AsyncIterator[Reply]:
         """One call, open until it is left. Raises HopFault."""
-        request = self.client.build_request(
-            "POST",
-            self.base_url + path,
-            content=body,
-            headers={**headers, "content-type": "application/json"},
-            timeout=httpx.Timeout(None, connect=self.connect_timeout_s),
-        )
+
+        def make() -> httpx.Request:
+            return self.client.build_request(
+                "POST",
+                self.base_url + path,
+                content=body,
+                headers={**headers, "content-type": "application/json"},
+                timeout=httpx.Timeout(None, connect=self.connect_timeout_s),
+            )
+
         with self.metrics.upstream_streams.track_inprogress():
             with mapped():
-                response = await self.client.send(request, stream=True)
+                reply = Reply(ResponseBytes(await send(self.client, make)))
             try:
-                yield Reply(response)
+                yield reply
             finally:
-                await response.aclose()
+                await reply.aclose()
 
     async def check(self) -> tuple[bool, str]:
         """Whether the neighbour's `/health` answers."""

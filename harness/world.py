@@ -1,0 +1,212 @@
+"""The four programs in one process, over an in-memory network: the real apps, the real fake.
+
+    async with open_world(hits) as world:
+        reply = await world.ask("How do I …?")              a whole answer
+        async with world.stream("How do I …?") as events:   its events, as they come
+
+Only sockets, the search engine and the clock are not the real ones: the engine is `FixedRetriever`,
+and under trio's mock clock time is virtual. At the end nothing may be left: no connection is open.
+"""
+
+import io
+import json
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+import httpx
+import trio
+from attrs import define, field, frozen
+
+from bff.app import open_app as open_bff
+from bff.config import BffSettings
+from contracts import sse
+from contracts.limits import EVENT_BYTES
+from fakes.openai_compat_server import Behaviour, Fake
+from fakes.openai_compat_server.over_trio import serve_trio_stream
+from harness.net import MemoryNetwork, serve_memory
+from hop.call import make_client
+from hop.lifetime import Drain, HopApp
+from hop.log import make_log
+from hop.metrics import Metrics
+from hop.program import Program
+from hop.run import serving_limits
+from hop.settings import HopSettings, load
+from llmgw.app import make_llmgw, make_provider
+from llmgw.config import GatewaySettings
+from qs.app import make_qs
+from qs.config import QueryServiceSettings
+from qs.retrieval.port import Hit, IndexState
+
+URLS = {
+    "BFF_QS_URL": "http://qs",
+    "QS_LLM_URL": "http://llmgw",
+    "LLM_BASE_URL": "http://model/v1",
+}
+CHAT_URL = "http://bff/chat"
+
+
+@define
+class FixedRetriever:
+    """A search engine that finds the same hits for every question, after `delay_s`."""
+
+    hits: Sequence[Hit]
+    delay_s: float = 0.0
+
+    async def search(self, query: str, top_k: int) -> Sequence[Hit]:  # noqa: ARG002 - the port's
+        await trio.sleep(self.delay_s)
+        return self.hits[:top_k]
+
+    async def check(self) -> IndexState:
+        return IndexState(True, f"{len(self.hits)} fixed hits")
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+@frozen
+class Running:
+    """One program of the world: what it logs, what it counts, and how to stop it."""
+
+    program: Program
+    out: io.StringIO
+    stop: trio.Event
+
+    def lines(self) -> list[dict[str, object]]:
+        """Its log lines so far."""
+        return [json.loads(line) for line in self.out.getvalue().splitlines()]
+
+    def ended(self) -> list[dict[str, object]]:
+        """The closing line of each call."""
+        return [line for line in self.lines() if line["event"] == "call ended"]
+
+
+@define
+class World:
+    """A running chain and a client of it."""
+
+    network: MemoryNetwork
+    fake: Fake
+    retriever: FixedRetriever
+    client: httpx.AsyncClient
+    programs: dict[str, Running] = field(factory=dict)
+
+    async def ask(self, question: str, **fields: object) -> httpx.Response:
+        """A plain call; `fields` are further keys of the body."""
+        return await self.client.post(CHAT_URL, json=chat_body(question, **fields))
+
+    @asynccontextmanager
+    async def stream(self, question: str, **fields: object) -> AsyncIterator["Events"]:
+        """A streaming call; leaving the block leaves the stream."""
+        body = chat_body(question, **fields)
+        async with self.client.stream("POST", f"{CHAT_URL}?stream=true", json=body) as response:
+            yield Events(response, response.aiter_raw())
+
+
+@define
+class Events:
+    """The events of one stream, one after another, heartbeats left out."""
+
+    response: httpx.Response
+    _chunks: AsyncIterator[bytes]
+    _decoder: sse.Decoder = field(factory=lambda: sse.Decoder(EVENT_BYTES), init=False)
+
+    async def next(self) -> tuple[str, dict[str, object]] | None:
+        """The next event's name and data; None at the stream's end."""
+        while (frame := self._decoder.next_frame()) is None:
+            try:
+                self._decoder.feed(await anext(self._chunks))
+            except StopAsyncIteration:
+                return None
+        return frame.event, json.loads(frame.data or b"null")
+
+    async def rest(self) -> list[tuple[str, dict[str, object]]]:
+        """All events to the end."""
+        found = []
+        while (event := await self.next()) is not None:
+            found.append(event)
+        return found
+
+
+def chat_body(question: str, **fields: object) -> dict[str, object]:
+    """A chat request's body."""
+    return {"message": {"role": "user", "content": question}, **fields}
+
+
+def hits_of(*contents: str, score: float = 0.9) -> list[Hit]:
+    """Hits with these contents, each with an id, a title and a url of its own."""
+    return [
+        Hit(f"doc-{n}#1", f"doc-{n}", f"Title {n}", f"https://docs.example/{n}", content, score)
+        for n, content in enumerate(contents, start=1)
+    ]
+
+
+@asynccontextmanager
+async def open_world(
+    hits: Sequence[Hit],
+    *,
+    environ: Mapping[str, str] | None = None,
+    behaviour: Behaviour | None = None,
+    seed: int = 0,
+    only: Sequence[str] = ("model", "llmgw", "qs", "bff"),
+) -> AsyncIterator[World]:
+    """The chain, running. `environ` is what the programs would find in theirs."""
+    env = {**URLS, **(environ or {})}
+    async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
+        network = MemoryNetwork(nursery)
+        client = await stack.enter_async_context(network.client(timeout=None))
+        world = World(network, Fake(behaviour or Behaviour()), FixedRetriever(hits), client)
+        await _Builder(world, stack, env, random.Random(seed)).start(only)
+        yield world
+        nursery.cancel_scope.cancel()
+
+
+@frozen
+class _Builder:
+    world: World
+    stack: AsyncExitStack
+    environ: Mapping[str, str]
+    dice: random.Random
+
+    async def start(self, only: Sequence[str]) -> None:
+        if "model" in only:
+            self.world.network.listen("model", partial(serve_trio_stream, fake=self.world.fake))
+        if "llmgw" in only:
+            gateway, _ = load(GatewaySettings, self.environ)
+            program = self._program(gateway)
+            provider = make_provider(gateway, await self._client())
+            self._serve("llmgw", make_llmgw(program, gateway, provider))
+        if "qs" in only:
+            query, _ = load(QueryServiceSettings, self.environ)
+            program = self._program(query)
+            app = make_qs(program, query, await self._client(), self.world.retriever)
+            self._serve("qs", app)
+        if "bff" in only:
+            bff, _ = load(BffSettings, self.environ)
+            opened = open_bff(self._program(bff), bff, await self._client())
+            self._serve("bff", await self.stack.enter_async_context(opened))
+
+    def _program(self, settings: HopSettings) -> Program:
+        out = io.StringIO()
+        log = make_log(settings.SERVICE, "debug", out)
+        program = Program(settings, log, Metrics(settings.SERVICE), Drain(), self._hex)
+        self.world.programs[settings.SERVICE] = Running(program, out, trio.Event())
+        return program
+
+    def _hex(self, digits: int) -> str:
+        return f"{self.dice.getrandbits(4 * digits):0{digits}x}"
+
+    def _serve(self, host: str, app: HopApp) -> None:
+        running = self.world.programs[host]
+        serve_memory(
+            self.world.network,
+            host,
+            app,
+            drain=running.program.drain,
+            limits=serving_limits(running.program.settings),
+            stop=running.stop.wait,
+        )
+
+    async def _client(self) -> httpx.AsyncClient:
+        return await self.stack.enter_async_context(make_client(self.world.network.transport()))

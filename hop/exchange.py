@@ -1,0 +1,84 @@
+"""The bytes of one HTTP exchange over httpx, ended cleanly however it is left.
+
+httpx and httpcore nest generators; one left suspended is the garbage collector's to close, which
+says so in a ResourceWarning. `RequestBytes` is a body without a generator; `ResponseBytes` reads its
+own generators to an end, or cuts them, before it closes. Exceptions are httpx's own: whoever knows
+what they mean maps them.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+
+import httpx
+import trio
+from attrs import define, field
+
+from contracts.limits import CLEANUP_MS
+
+# What a kept connection raises when its peer had closed it before this request was sent.
+DEAD_CONNECTION = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+
+
+@define
+class RequestBytes(httpx.AsyncByteStream):
+    """A request's body."""
+
+    _data: bytes
+
+    def __aiter__(self) -> "RequestBytes":
+        return self
+
+    async def __anext__(self) -> bytes:
+        data, self._data = self._data, b""
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+
+@define
+class ResponseBytes:
+    """A response's body, as it comes."""
+
+    response: httpx.Response
+    _chunks: AsyncIterator[bytes] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._chunks = self.response.aiter_raw()
+
+    async def next(self) -> bytes | None:
+        """The next bytes; None at the end."""
+        return await anext(self._chunks, None)
+
+    async def aclose(self, linger_s: float) -> None:
+        """Read on to an end that is near, so that the connection can be kept, else cut it.
+
+        Bounded, and shielded: reading on in a cancelled scope is what ends httpx's generators.
+        """
+        with trio.move_on_after(CLEANUP_MS / 1000, shield=True):
+            with trio.move_on_after(linger_s), suppress(httpx.HTTPError, httpx.StreamError):
+                while await self.next() is not None:
+                    pass
+            await self.response.aclose()
+
+
+async def send(client: httpx.AsyncClient, make: Callable[[], httpx.Request]) -> httpx.Response:
+    """Send what `make` makes and read the response's head.
+
+    A kept connection that turns out to be dead is redone once, on a new one.
+    """
+    for may_redo in (True, False):
+        request, reused = make(), True
+
+        async def trace(event: str, _: Mapping[str, object]) -> None:
+            nonlocal reused
+            if event == "connection.connect_tcp.started":
+                reused = False
+
+        request.stream = RequestBytes(request.content)
+        request.extensions["trace"] = trace
+        try:
+            return await client.send(request, stream=True)
+        except DEAD_CONNECTION:
+            if not (may_redo and reused):
+                raise
+    raise AssertionError("the second try returns or raises")
