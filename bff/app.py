@@ -23,7 +23,7 @@ from contracts.reasons import ReasonCode
 from hop.app import Route, answer_calls, body_response, make_app
 from hop.call import HopFault, NextHop, Reply
 from hop.chat_body import chat_response
-from hop.incoming import Call, Outcome, Received, Refusal
+from hop.incoming import Call, Outcome, Received, Refusal, shutting_down
 from hop.lifetime import HopApp
 from hop.program import Program
 from hop.stream import EventSink, StreamSink, collected, streamed
@@ -82,7 +82,7 @@ class _Chat:
                 call.outcome = Outcome(response.status, response.reason_code)
                 return body_response(whole.raw, call.ids)
             if drain.cancelled_caught:
-                raise Refusal(ReasonCode.ADMISSION_SHUTTING_DOWN, "this program is shutting down")
+                raise shutting_down()
             raise HopFault(ReasonCode.HOP_TIMEOUT, "no answer from QS in time")
         except HopFault as fault:
             failing = partial(_fail, fault=fault)

@@ -1,7 +1,7 @@
 """The bytes of one HTTP exchange over httpx, ended cleanly however it is left.
 
 httpx and httpcore nest generators; one left suspended is the garbage collector's to close, which
-says so in a ResourceWarning. `RequestBytes` is a body without a generator; `ResponseBytes` reads its
+says so in a ResourceWarning. `RequestBytes` is a body without one; `ResponseBytes` reads its
 own generators to an end, or cuts them, before it closes. Exceptions are httpx's own: whoever knows
 what they mean maps them.
 """

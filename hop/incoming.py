@@ -6,7 +6,6 @@ closing log line and its figures when the last byte is out or the client is gone
 """
 
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import Generic, TypeVar
 
 import trio
@@ -117,15 +116,17 @@ class Call:
         self.program.metrics.in_flight.inc()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, cause: BaseException | None, _: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.program.metrics.in_flight.dec()
-        if kind is not None or self.outcome is None:
-            stalled = self.request.peer.stalled
-            code = ReasonCode.CLIENT_TOO_SLOW if stalled else ReasonCode.CLIENT_DISCONNECTED
-            self.outcome = Outcome("gone", code)
-        self._report(self.outcome)
+        self._report(self.outcome or Outcome("gone", self._cut_by()))
+
+    def _cut_by(self) -> ReasonCode:
+        """Why a call ended without an outcome: nobody is left to be told."""
+        peer = self.request.peer
+        if peer.stalled:
+            return ReasonCode.CLIENT_TOO_SLOW
+        cut = self.program.drain.draining and not peer.left
+        return ReasonCode.ADMISSION_SHUTTING_DOWN if cut else ReasonCode.CLIENT_DISCONNECTED
 
     def _report(self, outcome: Outcome) -> None:
         now, first = self.program.now(), self.first_delta_at
@@ -155,7 +156,7 @@ class Received(Generic[T]):
 async def receive(call: Call, kind: type[T], body_bytes: int, query: frozenset[str]) -> Received[T]:
     """What the call asks, proved. `query`: the keys it may have. Raises Refusal."""
     if call.program.drain.draining:
-        raise Refusal(ReasonCode.ADMISSION_SHUTTING_DOWN, "this program is shutting down")
+        raise shutting_down()
     body = await _body(call, body_bytes)
     violations = [*_head_violations(call.request, query)]
     try:
@@ -165,6 +166,11 @@ async def receive(call: Call, kind: type[T], body_bytes: int, query: frozenset[s
     if violations:
         raise _invalid(violations, len(violations))
     return received
+
+
+def shutting_down() -> Refusal:
+    """The refusal of a call that a drain ends, or that came during one."""
+    return Refusal(ReasonCode.ADMISSION_SHUTTING_DOWN, "this program is shutting down")
 
 
 def _head_violations(request: HopRequest, query: frozenset[str]) -> Iterator[Violation]:
@@ -199,11 +205,13 @@ async def _body(call: Call, body_bytes: int) -> bytes:
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise Refusal(ReasonCode.INPUT_MEDIA_TYPE, "content-encoding is not supported")
     limit_ms = call.program.settings.body_timeout_ms
-    with trio.move_on_after(limit_ms / 1000):
+    with call.program.drain.work() as drain, trio.move_on_after(limit_ms / 1000):
         try:
             # Quart holds no more of a body than `MAX_CONTENT_LENGTH`, which the app set to this.
             return await call.request.get_data(False, False, False)
         except RequestEntityTooLarge:
             message = f"the body is over {body_bytes} bytes"
             raise Refusal(ReasonCode.INPUT_TOO_LARGE, message) from None
+    if drain.cancelled_caught:
+        raise shutting_down()
     raise Refusal(ReasonCode.INPUT_TIMEOUT, f"the body did not arrive within {limit_ms} ms")

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 import trio
+from attrs import frozen
 from quart import Response
 from quart.wrappers.response import ResponseBody
 
@@ -31,7 +32,7 @@ from contracts.events import (
 from contracts.limits import HEARTBEAT_MS
 from contracts.order import Seen, State, Step, StreamOrder, seen
 from contracts.reasons import NextAction, ReasonCode
-from hop.incoming import Call, Outcome, Refusal
+from hop.incoming import Call, Outcome, shutting_down
 
 Produce = Callable[["EventSink"], Awaitable[None]]
 _EVENTS_AHEAD = 4
@@ -58,7 +59,6 @@ class EventSink(ABC):
         if isinstance(event, CitationsProved):
             self._citations = event.citations
         await self._deliver(event)
-        self._note(seen(event))
 
     @property
     def opened(self) -> bool:
@@ -124,20 +124,30 @@ class EventSink(ABC):
     @abstractmethod
     async def _deliver(self, event: StreamEvent) -> None: ...
 
-    def _note(self, step: Seen) -> None:
-        if step.step is Step.DELTA:
-            self.call.delta_sent()
-        elif step.step is Step.DONE_OK:
-            self.call.outcome = Outcome("ok", None)
-        elif step.step is Step.DONE_FALLBACK:
-            self.call.outcome = Outcome("fallback", step.code)
+
+@frozen
+class _Told:
+    """One event on the wire, and what it does to the call once it is taken."""
+
+    frame: bytes
+    step: Seen
+
+
+def note(call: Call, step: Seen) -> None:
+    """Keep what an event says of how the call goes, for its closing line."""
+    if step.step is Step.DELTA:
+        call.delta_sent()
+    elif step.step is Step.DONE_OK:
+        call.outcome = Outcome("ok", None)
+    elif step.step is Step.DONE_FALLBACK:
+        call.outcome = Outcome("fallback", step.code)
 
 
 class StreamSink(EventSink):
     """Events as frames, into the bounded channel that the response body reads."""
 
     def __init__(
-        self, call: Call, send: trio.MemorySendChannel[bytes], *, citations_required: bool
+        self, call: Call, send: trio.MemorySendChannel[_Told], *, citations_required: bool
     ) -> None:
         super().__init__(call, citations_required=citations_required)
         self._send = send
@@ -146,11 +156,10 @@ class StreamSink(EventSink):
         """Pass on a frame that the next hop has checked; only its place in the order is."""
         self._order.see(step)
         assert frame.data is not None
-        await self._send.send(sse.encode(frame.event, frame.data))
-        self._note(step)
+        await self._send.send(_Told(sse.encode(frame.event, frame.data), step))
 
     async def _deliver(self, event: StreamEvent) -> None:
-        await self._send.send(to_wire(event))
+        await self._send.send(_Told(to_wire(event), seen(event)))
 
 
 class Collector(EventSink):
@@ -179,6 +188,7 @@ class Collector(EventSink):
             self._text.clear()
         elif isinstance(event, Done):
             self.done_event = event
+            note(self.call, seen(event))
 
 
 async def collected(call: Call, produce: Produce, *, citations_required: bool) -> Collector:
@@ -187,7 +197,7 @@ async def collected(call: Call, produce: Produce, *, citations_required: bool) -
     with call.program.drain.work() as scope:
         await produce(collector)
     if scope.cancelled_caught:
-        raise Refusal(ReasonCode.ADMISSION_SHUTTING_DOWN, "this program is shutting down")
+        raise shutting_down()
     assert collector.closed, "a producer ends in done"
     return collector
 
@@ -197,7 +207,7 @@ async def streamed(call: Call, produce: Produce, *, citations_required: bool) ->
     frames = await call.request.lifetime.enter_async_context(
         _produced(call, produce, citations_required=citations_required)
     )
-    response = Response(_EventBody(frames), content_type="text/event-stream; charset=utf-8")
+    response = Response(_EventBody(call, frames), content_type="text/event-stream; charset=utf-8")
     response.timeout = None
     response.headers.update(call.ids.response())
     response.headers["cache-control"] = "no-cache"
@@ -208,9 +218,9 @@ async def streamed(call: Call, produce: Produce, *, citations_required: bool) ->
 @asynccontextmanager
 async def _produced(
     call: Call, produce: Produce, *, citations_required: bool
-) -> AsyncIterator[trio.MemoryReceiveChannel[bytes]]:
+) -> AsyncIterator[trio.MemoryReceiveChannel[_Told]]:
     """The producer, running; leaving cancels it and waits for its cleanup."""
-    send, receive = trio.open_memory_channel[bytes](_EVENTS_AHEAD)
+    send, receive = trio.open_memory_channel[_Told](_EVENTS_AHEAD)
     sink = StreamSink(call, send, citations_required=citations_required)
     async with trio.open_nursery() as nursery, receive:
         nursery.start_soon(_tell, sink, produce, send)
@@ -220,7 +230,7 @@ async def _produced(
             nursery.cancel_scope.cancel()
 
 
-async def _tell(sink: StreamSink, produce: Produce, send: trio.MemorySendChannel[bytes]) -> None:
+async def _tell(sink: StreamSink, produce: Produce, send: trio.MemorySendChannel[_Told]) -> None:
     """Run the producer to `done`, whatever it meets: here a fault can only become an event."""
     async with send:
         with sink.call.program.drain.work() as scope:
@@ -239,7 +249,8 @@ async def _tell(sink: StreamSink, produce: Produce, send: trio.MemorySendChannel
 class _EventBody(ResponseBody):
     """Frames as the response's body, with a heartbeat wherever they are silent for long."""
 
-    def __init__(self, frames: trio.MemoryReceiveChannel[bytes]) -> None:
+    def __init__(self, call: Call, frames: trio.MemoryReceiveChannel[_Told]) -> None:
+        self._call = call
         self._frames = frames
 
     async def __aenter__(self) -> Self:
@@ -254,9 +265,11 @@ class _EventBody(ResponseBody):
     async def __anext__(self) -> bytes:
         with trio.move_on_after(_HEARTBEAT_S):
             try:
-                return await self._frames.receive()
+                told = await self._frames.receive()
             except trio.EndOfChannel:
                 raise StopAsyncIteration from None
+            note(self._call, told.step)
+            return told.frame
         return sse.HEARTBEAT
 
 

@@ -94,6 +94,19 @@ async def test_no_slot_leaks_when_the_client_leaves_at_any_tick(
     await assert_still_serving(stage)
 
 
+async def test_call_does_not_begin_when_its_client_has_already_left(
+    stage: Stage, autojump_clock: Clock
+) -> None:
+    stream = await stage.dial(get("/plain?s=100") + get("/ok"))
+    await stream.send_eof()
+    await trio.testing.wait_all_tasks_blocked()
+    assert stage.held == 0
+    assert await read_all(stream) == b""
+    assert stage.now() == 0.0
+    await stream.aclose()
+    await assert_still_serving(stage)
+
+
 async def test_client_is_dropped_when_it_pipelines_more_than_is_read_ahead(
     stage: Stage, autojump_clock: Clock
 ) -> None:

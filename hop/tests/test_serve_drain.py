@@ -156,8 +156,8 @@ async def test_no_task_is_left_when_clients_have_left(stage: Stage, autojump_clo
         stream = await stage.dial(data)
         await trio.sleep(0.5)
         await stream.aclose()
-    await trio.testing.wait_all_tasks_blocked()
-    assert trio.lowlevel.current_statistics().tasks_living == before
+        await trio.testing.wait_all_tasks_blocked()
+        assert trio.lowlevel.current_statistics().tasks_living == before
 
 
 def test_drain_keeps_no_scope_when_work_is_over() -> None:

@@ -1,0 +1,75 @@
+# Everything a newcomer, a contributor and CI call. `make` alone explains the targets.
+# Needs only make and Python 3.11; the rest goes into .venv/.
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUN_SET := .venv/.run-set
+DEV_SET := .venv/.dev-set
+PACKAGES := contracts hop bff qs llmgw fakes harness scripts
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+# Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
+.NOTPARALLEL:
+.PHONY: help run setup test check fake ingest smoke schemas clean dir-given python preflight preflight-run
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@echo "Settings come from the environment, then from .env.local (.env.example lists them)."
+
+# `exec` makes the supervisor make's own child, so that a SIGTERM to make reaches it.
+run: preflight-run $(RUN_SET) ## set up, ingest docs/, start the four programs; Ctrl-C stops them
+	@exec $(BIN)/python -m scripts.run --end-with-parent
+
+setup: preflight $(RUN_SET) ## the environment in .venv, alone
+
+test: preflight $(DEV_SET) ## every test that needs no server
+	@$(BIN)/python -m pytest
+
+check: preflight $(DEV_SET) ## ruff, mypy strict, import directions and purity
+	@$(BIN)/python -m ruff check $(PACKAGES)
+	@$(BIN)/python -m ruff format --check $(PACKAGES)
+	@$(BIN)/python -m mypy $(PACKAGES)
+	@$(BIN)/python -m pytest harness/test_tidy.py
+
+fake: preflight $(RUN_SET) ## the fake model server alone, on FAKE_PORT
+	@exec $(BIN)/python -m scripts.with_env $(BIN)/python -m fakes.openai_compat_server serve
+
+ingest: dir-given preflight $(RUN_SET) ## index a folder of documents: make ingest DIR=path
+	@exec $(BIN)/python -m scripts.with_env $(BIN)/python -m qs.ingest "$(DIR)"
+
+smoke: ## ask a running stack: plain, streaming, off-topic, bad input
+	@sh scripts/smoke_chat.sh
+
+schemas: preflight $(DEV_SET) ## write contracts/schemas/ from the code
+	@$(BIN)/python -m scripts.write_schemas
+
+clean: ## back to a fresh checkout (.venv, the index, logs); .env.local stays
+	rm -rf .venv var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find $(PACKAGES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+dir-given:
+	@test -d "$(DIR)" || { echo "usage: make ingest DIR=path/to/a/folder" >&2; exit 2; }
+
+python:
+	@command -v $(PYTHON) >/dev/null || { \
+	echo "missing: Python 3.11 or newer ($(PYTHON) was not found):" \
+	"install it, or call \`make PYTHON=/path/to/python3.11 …\`" >&2; exit 1; }
+
+preflight: python
+	@$(PYTHON) -m scripts.preflight setup
+
+preflight-run: python
+	@$(PYTHON) -m scripts.preflight run
+
+$(RUN_SET): requirements/run.txt
+	@echo "setting up .venv (once, about a minute)"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@$(PIP) install -r requirements/run.txt
+	@touch $@
+
+$(DEV_SET): requirements/dev.txt $(RUN_SET)
+	@echo "installing the development tools (once)"
+	@$(PIP) install -r requirements/dev.txt
+	@touch $@

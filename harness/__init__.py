@@ -1,0 +1,1 @@
+"""What proves the stack: an in-memory world, drivers and checkers. Services never import it."""

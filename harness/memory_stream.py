@@ -1,0 +1,152 @@
+"""A connection in memory: two bounded byte streams that keep TCP's promises.
+
+`memory_pair()` gives both ends. A sender blocks once `WIRE_BYTES` are sent and unread. `aclose`
+shows the peer end-of-file after the bytes already sent, or a reset there when bytes were left
+unread, as the kernel does; `trio.aclose_forcefully` is the same, as on sockets. `reset` is RST: the
+bytes under way are lost and the peer gets BrokenResourceError at once. Writing to a stream whose
+peer has closed fails at once (the kernel lets one write pass).
+"""
+
+import operator
+from typing import Literal
+
+import attrs
+import trio
+
+WIRE_BYTES = 64 * 1024  # sent and unread in one direction: about what two sockets hold between them
+
+
+@attrs.define(eq=False, repr=False)
+class _Wire:
+    """One direction of a connection: bytes sent by one end and not yet read by the other."""
+
+    unread: bytearray = attrs.field(factory=bytearray)
+    end: Literal["eof", "reset"] | None = None  # how the sender ended it, once it has
+    reader_gone: bool = False
+    sending: bool = False
+    receiving: bool = False
+    changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+
+    async def send(self, data: memoryview) -> None:
+        if self.sending:
+            raise trio.BusyResourceError("another task is sending on this stream")
+        self.sending = True
+        try:
+            await self._send(data)
+        finally:
+            self.sending = False
+
+    async def _send(self, data: memoryview) -> None:
+        await trio.lowlevel.checkpoint()
+        self._check_sendable()
+        while data:
+            room = WIRE_BYTES - len(self.unread)
+            if room > 0:
+                self.unread += data[:room]
+                data = data[room:]
+                self.changed.unpark_all()
+            else:
+                await self.changed.park()
+                self._check_sendable()
+
+    def _check_sendable(self) -> None:
+        if self.end is not None:
+            raise trio.ClosedResourceError("this end is closed")
+        if self.reader_gone:
+            raise trio.BrokenResourceError("the peer has closed")
+
+    async def wait_room(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self._check_sendable()
+        while len(self.unread) >= WIRE_BYTES:
+            await self.changed.park()
+            self._check_sendable()
+
+    async def receive(self, max_bytes: int) -> bytes:
+        if operator.index(max_bytes) < 1:
+            raise ValueError("max_bytes must be at least 1")
+        if self.receiving:
+            raise trio.BusyResourceError("another task is receiving on this stream")
+        self.receiving = True
+        try:
+            return await self._receive(max_bytes)
+        finally:
+            self.receiving = False
+
+    async def _receive(self, max_bytes: int) -> bytes:
+        await trio.lowlevel.checkpoint()
+        while not self.unread or self.reader_gone:
+            if self.reader_gone:
+                raise trio.ClosedResourceError("this end is closed")
+            if self.end == "reset":
+                raise trio.BrokenResourceError("the peer reset the connection")
+            if self.end == "eof":
+                return b""
+            await self.changed.park()
+        taken = bytes(self.unread[:max_bytes])
+        del self.unread[:max_bytes]
+        self.changed.unpark_all()
+        return taken
+
+    def finish(self, end: Literal["eof", "reset"]) -> None:
+        self.end = self.end or end
+        self.changed.unpark_all()
+
+    def abandon(self) -> None:
+        self.reader_gone = True
+        self.unread.clear()
+        self.changed.unpark_all()
+
+
+@attrs.define(eq=False, repr=False)
+class MemoryStream(trio.abc.HalfCloseableStream):
+    """One end of a connection; see the module's page for what closing it shows the other."""
+
+    _outward: _Wire
+    _inward: _Wire
+
+    @property
+    def closed(self) -> bool:
+        return self._inward.reader_gone
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether a read would return at once: bytes, end-of-file or an error are waiting."""
+        return bool(self._inward.unread) or self._inward.end is not None or self._inward.reader_gone
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._outward.send(memoryview(data))
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._outward.wait_room()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        return await self._inward.receive(WIRE_BYTES if max_bytes is None else max_bytes)
+
+    async def send_eof(self) -> None:
+        if self._outward.sending:
+            raise trio.BusyResourceError("another task is sending on this stream")
+        await trio.lowlevel.checkpoint()
+        if self.closed:
+            raise trio.ClosedResourceError("this end is closed")
+        self._outward.finish("eof")
+
+    async def aclose(self) -> None:
+        if not self.closed:
+            self._outward.finish("reset" if self._inward.unread else "eof")
+            self._inward.abandon()
+        await trio.lowlevel.checkpoint()
+
+    def reset(self) -> None:
+        """Close with RST: the peer's next read or write fails at once."""
+        if not self.closed:
+            self._outward.unread.clear()
+            self._outward.end = "reset"
+            self._outward.changed.unpark_all()
+            self._inward.abandon()
+
+
+def memory_pair() -> tuple[MemoryStream, MemoryStream]:
+    """Two ends of a fresh connection."""
+    there, back = _Wire(), _Wire()
+    return MemoryStream(there, back), MemoryStream(back, there)

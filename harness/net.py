@@ -1,0 +1,197 @@
+"""A network in memory: bounded byte streams between named hosts, for servers and httpx alike.
+
+    MemoryNetwork(nursery)
+        .listener(host) -> MemoryListener       a trio listener: `hop.serve.serve(app, [listener])`
+        .listen(host, handler) -> None          serves `handler(stream)` in the network's nursery
+        .connect(host) -> MemoryStream          a raw stream, for tests that speak bytes
+        .client(**kwargs) -> httpx.AsyncClient  an httpx client whose only network this is
+        .transport() -> httpx.AsyncHTTPTransport  the same, for a client that others build
+        .links                                  the connections still open at either end
+    serve_memory(network, host, app, drain=…)   serves a `HopApp` here as sockets would
+
+Streams keep TCP's promises as `harness.memory_stream` tells them. A host that nobody listens on
+refuses. Ports are ignored, bytes take no time, there is no TLS, and clients have no address.
+"""
+
+import errno
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from math import inf
+
+import attrs
+import httpcore
+import httpx
+import trio
+
+from harness.memory_stream import MemoryStream, memory_pair
+from hop.lifetime import Drain, HopApp
+from hop.serve import Limits, serve
+
+BACKLOG = 128  # connections made and not yet accepted; the next connect waits
+
+
+@attrs.frozen(eq=False)
+class Link:
+    """One connection made over the network: who was dialled, and both of its ends."""
+
+    host: str
+    client: MemoryStream
+    server: MemoryStream
+
+
+@attrs.define(eq=False, repr=False)
+class MemoryListener(trio.abc.Listener[MemoryStream]):
+    """Accepts what is dialled to `host`; closing it refuses later dials and resets waiting ones."""
+
+    host: str
+    _network: "MemoryNetwork"
+    _send: trio.MemorySendChannel[MemoryStream]
+    _receive: trio.MemoryReceiveChannel[MemoryStream]
+
+    async def accept(self) -> MemoryStream:
+        return await self._receive.receive()
+
+    async def aclose(self) -> None:
+        self._network.forget(self)
+        self._send.close()
+        with suppress(trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
+            while True:
+                self._receive.receive_nowait().reset()
+        self._receive.close()
+        await trio.lowlevel.checkpoint()
+
+    async def dial(self, stream: MemoryStream) -> None:
+        await self._send.send(stream)
+
+
+@attrs.define(eq=False, repr=False)
+class MemoryNetwork(httpcore.AsyncNetworkBackend):
+    """Hosts by name, and the connections between them."""
+
+    nursery: trio.Nursery
+    _listeners: dict[str, MemoryListener] = attrs.field(factory=dict, init=False)
+    _links: list[Link] = attrs.field(factory=list, init=False)
+
+    @property
+    def links(self) -> list[Link]:
+        self._links = [k for k in self._links if not (k.client.closed and k.server.closed)]
+        return list(self._links)
+
+    def listener(self, host: str) -> MemoryListener:
+        if host in self._listeners:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), host)
+        send, receive = trio.open_memory_channel[MemoryStream](BACKLOG)
+        self._listeners[host] = MemoryListener(host, self, send, receive)
+        return self._listeners[host]
+
+    def listen(self, host: str, handler: Callable[[MemoryStream], Awaitable[object]]) -> None:
+        """Serve `handler` at `host`, from this moment on, in the network's own nursery."""
+        listener = self.listener(host)
+        self.nursery.start_soon(partial(trio.serve_listeners, handler, [listener]))
+
+    def forget(self, listener: MemoryListener) -> None:
+        if self._listeners.get(listener.host) is listener:
+            del self._listeners[listener.host]
+
+    async def connect(self, host: str) -> MemoryStream:
+        """Dial `host`; ConnectionRefusedError when nobody listens there."""
+        await trio.lowlevel.checkpoint()
+        listener = self._listeners.get(host)
+        if listener is None:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens on {host}")
+        client, server = memory_pair()
+        self._links = [*self.links, Link(host, client, server)]
+        try:
+            await listener.dial(server)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            server.reset()
+            raise ConnectionRefusedError(errno.ECONNREFUSED, f"{host} has closed") from None
+        except BaseException:
+            client.reset()
+            server.reset()
+            raise
+        return client
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,  # noqa: ARG002 - httpcore's signature
+        timeout: float | None = None,
+        local_address: str | None = None,  # noqa: ARG002
+        socket_options: object = None,  # noqa: ARG002
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            with trio.fail_after(inf if timeout is None else timeout):
+                return _HttpcoreStream(await self.connect(host))
+        except trio.TooSlowError as error:
+            raise httpcore.ConnectTimeout from error
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
+
+    async def sleep(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+
+    def client(self, **kwargs: object) -> httpx.AsyncClient:
+        """An httpx client on this network; the keywords are `httpx.AsyncClient`'s."""
+        return httpx.AsyncClient(transport=self.transport(), trust_env=False, **kwargs)  # type: ignore[arg-type]  # keywords pass through unread
+
+    def transport(self) -> httpx.AsyncHTTPTransport:
+        """What puts an httpx client on this network.
+
+        No cap on connections and no expiry: httpcore measures expiry with the real clock.
+        """
+        transport = httpx.AsyncHTTPTransport(verify=False, trust_env=False)
+        transport._pool = httpcore.AsyncConnectionPool(
+            max_connections=None, keepalive_expiry=None, network_backend=self
+        )
+        return transport
+
+
+@attrs.frozen(eq=False)
+class _HttpcoreStream(httpcore.AsyncNetworkStream):
+    """A memory stream as httpcore wants it."""
+
+    _stream: MemoryStream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        try:
+            with trio.fail_after(inf if timeout is None else timeout):
+                return await self._stream.receive_some(max_bytes)
+        except trio.TooSlowError as error:
+            raise httpcore.ReadTimeout from error
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise httpcore.ReadError from error
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not buffer:
+            return  # httpcore's own backends let this pass on a broken stream too
+        try:
+            with trio.fail_after(inf if timeout is None else timeout):
+                await self._stream.send_all(buffer)
+        except trio.TooSlowError as error:
+            raise httpcore.WriteTimeout from error
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise httpcore.WriteError from error
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def get_extra_info(self, info: str) -> object:
+        return self._stream.is_readable if info == "is_readable" else None
+
+
+def serve_memory(
+    network: MemoryNetwork,
+    host: str,
+    app: HopApp,
+    *,
+    drain: Drain | None = None,
+    limits: Limits | None = None,
+    stop: Callable[[], Awaitable[object]] = trio.sleep_forever,
+) -> None:
+    """Serve `app` at `host` from this moment on, in the network's nursery, as `serve` would."""
+    listener = network.listener(host)
+    run = partial(serve, drain=drain or Drain(), limits=limits or Limits(), stop=stop)
+    network.nursery.start_soon(run, app, [listener])

@@ -1,0 +1,1 @@
+"""What the Makefile calls: starting, checking and describing the stack; nothing is deployed."""

@@ -1,0 +1,86 @@
+"""`make run`: ingests the handbook, starts the programs, says when they are ready, stops them all.
+
+Exit status 0 after a clean stop (Ctrl-C, SIGTERM, SIGHUP), 1 when a program could not be started,
+kept running or stopped; the reason is the last line on stderr. A second Ctrl-C kills at once.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+
+import trio
+
+from scripts import leash, local_settings, stack
+from scripts.supervisor import Supervisor
+
+CORPUS = "docs"
+QUESTION = {"message": {"role": "user", "content": "How do I run this against Ollama?"}}
+
+
+def say(line: str) -> None:
+    """One line to the terminal. Nobody reading any more is no reason to stop."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def greeting(url: str) -> list[str]:
+    """What a newcomer needs next: where, what to try, where the logs are."""
+    body = json.dumps(QUESTION)
+    return [
+        f"ready {url}",
+        f"curl -N '{url}/chat?stream=true' -H 'content-type: application/json' -d '{body}'",
+        f"the chat page is at {url}/ · logs are in var/log/ · Ctrl-C stops everything",
+    ]
+
+
+async def heed_signals(supervisor: Supervisor) -> None:
+    """Every signal that asks a program to end, but a SIGHUP that `nohup` has turned off."""
+    signals = {signal.SIGINT, signal.SIGTERM}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signals.add(signal.SIGHUP)
+    with trio.open_signal_receiver(*signals) as received:
+        async for _ in received:
+            supervisor.stop()
+            say("stopping" if supervisor.asked == 1 else "killing")
+
+
+async def supervise(supervisor: Supervisor, url: str) -> str | None:
+    """The whole run; what went wrong, or None."""
+
+    def greet() -> None:
+        for line in greeting(url):
+            say(line)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(heed_signals, supervisor)
+        fault = await supervisor.run(greet)
+        nursery.cancel_scope.cancel()
+    return fault
+
+
+def main(arguments: list[str]) -> int:
+    """Reads the settings, plans, runs; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.run", description=__doc__)
+    parser.add_argument(
+        "--end-with-parent",
+        action="store_true",
+        help="stop when the process that started this one is gone (for make, killed by SIGKILL)",
+    )
+    if parser.parse_args(arguments).end_with_parent:
+        leash.die_with_parent(signal.SIGTERM, os.getppid())
+    plan = stack.plan(local_settings.load(), sys.executable)
+    root = local_settings.ROOT
+    first = (sys.executable, "-m", "qs.ingest", CORPUS)
+    supervisor = Supervisor(plan, root, root / "var" / "log", say, first)
+    fault = trio.run(supervise, supervisor, stack.url(plan.environment, "BFF"))
+    if fault:
+        print(f"run: {fault}", file=sys.stderr)
+    return 1 if fault else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
