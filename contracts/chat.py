@@ -131,11 +131,14 @@ class ChatResponse:
     timings_ms: dict[str, int]
 
     def problems(self) -> Iterator[Violation]:
-        """Status, reason and citations agree, and every citation names one of the sources."""
+        """Status, reason, text and citations agree; every citation names one of the sources."""
         yield from outcome_problems(
             self.status, self.reason_code, self.message_key, len(self.citations)
         )
         yield from next_action_problems(self.reason_code, self.next_action)
+        key = self.message_key
+        if self.status == "fallback" and key and self.answer.content != key.text:
+            yield Violation("$.answer.content", f"must be the fixed text of {key}")
         known = {source.chunk_id for source in self.sources}
         for index, citation in enumerate(self.citations):
             if citation.chunk_id not in known:
@@ -157,7 +160,7 @@ class ErrorInfo:
 
     code: ReasonCode
     message: str
-    details: tuple[Detail, ...]
+    details: Annotated[tuple[Detail, ...], Items(0, limits.VIOLATIONS_LISTED)]
 
 
 @frozen
@@ -173,8 +176,10 @@ def outcome_problems(
     status: Status, code: ReasonCode | None, key: MessageKey | None, citations: int
 ) -> Iterator[Violation]:
     """What does not fit together about how an answer ended; the same law for every shape of it."""
-    if status == "ok" and (code is not None or key is not None):
+    if status == "ok" and code is not None:
         yield Violation("$.reason_code", "must be null where status is ok")
+    if status == "ok" and key is not None:
+        yield Violation("$.message_key", "must be null where status is ok")
     if status == "fallback":
         if code is None or not code.fallback:
             yield Violation("$.reason_code", "must be a code a fallback can have")

@@ -8,7 +8,8 @@ asks it of what it received, the encoder asserts it of what is about to be sent.
 
 import json
 from collections.abc import Callable, Iterator
-from enum import Enum
+from enum import StrEnum
+from functools import cache
 from types import GenericAlias, NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -46,7 +47,7 @@ def structure(value: object, kind: type[T]) -> T:
     try:
         made: T = _CONVERTER.structure(value, kind)
     except (BaseValidationError, _WrongValue, ForbiddenExtraKeysError) as error:
-        raise ContractViolation(list(_violations(error, "$"))) from None
+        raise ContractViolation(_violations(error, "$")) from None
     if violations := list(_problems(made)):
         raise ContractViolation(violations)
     return made
@@ -127,6 +128,15 @@ def _one_of(options: dict[str, object]) -> Hook:
     return check
 
 
+def _member(value: object, kind: type[StrEnum]) -> object:
+    return _member_check(kind)(value, kind)
+
+
+@cache
+def _member_check(kind: type[StrEnum]) -> Hook:
+    return _one_of({member.value: member for member in kind})
+
+
 def _object_of(kind: Any, converter: Converter) -> Hook:
     inner = make_dict_structure_fn(
         kind, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True
@@ -188,6 +198,8 @@ def _make_converter() -> Converter:
     made.register_structure_hook(bool, _exactly(bool, "a boolean"))
     made.register_structure_hook(int, _integer)
     made.register_structure_hook(float, _number)
+    # By class, as `str` is: cattrs would hand an enum to the hook of the `str` it derives from.
+    made.register_structure_hook(StrEnum, _member)
     made.register_structure_hook_func(lambda kind: kind == dict[str, int], _counts)
     for applies, factory in _FACTORIES:
         made.register_structure_hook_factory(applies, _with(factory, made))
@@ -205,10 +217,6 @@ _FACTORIES: list[tuple[Callable[[Any], bool], Callable[[Any, Converter], Hook]]]
     (has, _object_of),
     (lambda kind: get_origin(kind) is tuple, _array_of),
     (lambda kind: get_origin(kind) is Literal, lambda k, _: _one_of({o: o for o in get_args(k)})),
-    (
-        lambda kind: isinstance(kind, type) and issubclass(kind, Enum),
-        lambda kind, _: _one_of({member.value: member for member in kind}),
-    ),
     (
         lambda kind: get_origin(kind) in (Union, UnionType) and NoneType in get_args(kind),
         _nullable,

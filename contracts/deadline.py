@@ -40,8 +40,8 @@ class Deadline:
 
     def remaining_ms(self, now: float) -> int:
         """Whole milliseconds left, rounded down; 0 when it has passed."""
-        # A nanosecond is added so that 0.25 s, which no double can hold exactly, is 250 ms.
-        return max(0, math.floor((self.at - now) * 1000 + 1e-6))
+        # A microsecond is added: `at` is rounded to a double, the more the longer a clock has run.
+        return max(0, math.floor((self.at - now) * 1000 + 1e-3))
 
     def forward_ms(self, now: float, margin_ms: int) -> int:
         """What to tell the next hop: what remains, less the margin; 0 when nothing would."""

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from contracts import sse
 from contracts.chat import (
+    Citation,
     Citations,
     Milliseconds,
     RequestId,
@@ -23,7 +24,7 @@ from contracts.chat import (
     outcome_problems,
 )
 from contracts.codec import decode, encode
-from contracts.limits import ANSWER_MAX_CHARS
+from contracts.limits import ANSWER_MAX_CHARS, CITATIONS_MAX
 from contracts.reasons import MessageKey, NextAction, ReasonCode
 from contracts.rules import Chars, Items
 from contracts.strict_json import ContractViolation, Violation
@@ -50,7 +51,7 @@ class SourcesFound:
 class CitationsProved:
     """Every citation, each proved to name a chunk of this request. Before the first text."""
 
-    citations: Annotated[Citations, Items(1, 6)]
+    citations: Annotated[tuple[Citation, ...], Items(1, CITATIONS_MAX)]
 
 
 @frozen
@@ -118,10 +119,13 @@ def to_wire(event: StreamEvent) -> bytes:
 
 
 def from_frame(frame: sse.Frame) -> StreamEvent:
-    """The event that a frame is. Raises ContractViolation, with the event's name in the path."""
+    """The event that a frame is. Raises ContractViolation."""
     kind = EVENTS.get(frame.event)
-    if kind is None or frame.data is None or frame.others:
+    if kind is None:
         raise ContractViolation([Violation("$", f"not an event: {frame.event[:64]!r}")])
+    if frame.data is None or b"\n" in frame.data or frame.others:
+        problem = f"`{frame.event}` must be one line of data and nothing else"
+        raise ContractViolation([Violation("$", problem)])
     return decode(frame.data, kind)
 
 

@@ -60,6 +60,7 @@ def parse(prompt: str) -> Framed:
     A block that is never closed is not one.
     """
     lines = prompt.split("\n")
+    last = {line: index for index, line in enumerate(lines)}
     chunks: list[FramedChunk] = []
     question: str | None = None
     at = 0
@@ -72,10 +73,11 @@ def parse(prompt: str) -> Framed:
             if asked
             else None
         )
-        end = _index(lines, closing, at + 1) if closing else None
-        if end is None:
+        # Asking where a line stands last keeps this linear, whatever is opened and never closed.
+        if closing is None or last.get(closing, -1) <= at:
             at += 1
             continue
+        end = lines.index(closing, at + 1)
         body = lines[at + 1 : end]
         if source:
             chunks.append(_chunk(source[1], body))
@@ -101,10 +103,3 @@ def _chunk(alias: str, body: list[str]) -> FramedChunk:
 
 def _framed_texts(chunks: Sequence[FramedChunk], question: str) -> list[str]:
     return [question, *(text for c in chunks for text in (c.title, c.content))]
-
-
-def _index(lines: list[str], wanted: str, start: int) -> int | None:
-    try:
-        return lines.index(wanted, start)
-    except ValueError:
-        return None

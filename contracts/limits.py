@@ -46,6 +46,7 @@ HEARTBEAT_MS: Final = 10_000
 # Strict decoding.
 VIOLATIONS_LISTED: Final = 32
 JSON_NUMBER_CHARS: Final = 64
+JSON_DEPTH: Final = 32
 
 # Time (CONTRACT §6): defaults, in milliseconds.
 BFF_CHAT_TIMEOUT_MS: Final = 20_000

@@ -81,7 +81,7 @@ class Between:
 
 @frozen
 class Matches:
-    """A string's whole form. `form` says it in words."""
+    """A string's whole form. `form` says it in words; the pattern means the same in ECMA 262."""
 
     pattern: str
     form: str
@@ -92,7 +92,8 @@ class Matches:
         return f"must be {self.form}"
 
     def schema(self) -> Mapping[str, object]:
-        return {"pattern": f"^(?:{self.pattern})$"}
+        # In some dialects, Python's among them, `$` alone would let a line end through.
+        return {"pattern": f"^(?:{self.pattern})$(?!\\n)"}
 
 
 @frozen

@@ -64,10 +64,12 @@ class Decoder:
         return None
 
     def end(self) -> Frame | None:
-        """What the stream's end left open: a frame no blank line closed, or None."""
+        """What the stream's end left open, once `next_frame` needs more: a frame that no blank
+        line closed, or None."""
         rest = bytes(self._buffer[self._line_start :])
+        assert not _LINE_END.search(rest), "every whole line is taken before the end"
         self._line_start = self._scanned = len(self._buffer)
-        if rest and not (self._after_cr and rest == b"\n"):
+        if rest:
             self._take(self._without_bom(rest))
         return self._dispatch()
 

@@ -2,18 +2,19 @@
 
 What the standard library lets through is refused here with its `$.path`: a key that stands twice,
 NaN and Infinity, numbers beyond a double or longer than 64 characters, lone surrogates, nesting
-too deep to read. UTF-8 only. Nothing is coerced and nothing is repaired.
+over 32 levels. UTF-8 only. Nothing is coerced and nothing is repaired.
 """
 
 import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from attrs import frozen
 
-from contracts.limits import JSON_NUMBER_CHARS, VIOLATIONS_LISTED
+from contracts.limits import JSON_DEPTH, JSON_NUMBER_CHARS, VIOLATIONS_LISTED
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -32,9 +33,10 @@ class Violation:
 class ContractViolation(Exception):
     """What was received breaks the contract: the first 32 violations, and how many there were."""
 
-    def __init__(self, violations: list[Violation]) -> None:
-        self.violations = tuple(violations[:VIOLATIONS_LISTED])
-        self.total = len(violations)
+    def __init__(self, violations: Iterable[Violation]) -> None:
+        found = iter(violations)
+        self.violations = tuple(islice(found, VIOLATIONS_LISTED))
+        self.total = len(self.violations) + sum(1 for _ in found)
         super().__init__("; ".join(f"{v.path}: {v.problem}" for v in self.violations[:3]))
 
 
@@ -58,10 +60,12 @@ def loads(data: bytes) -> object:
         raise _at_root(f"not JSON: {error.msg} at {where}") from None
     except RecursionError:
         raise _at_root("nested too deeply") from None
+    if _too_deep(text, value):
+        raise _at_root("nested too deeply")
     if marks.found or _ESCAPED_SURROGATE.search(text):
-        violations = list(_violations(value))
-        if violations:
-            raise ContractViolation(violations)
+        violation = ContractViolation(_violations(value))
+        if violation.total:
+            raise violation
     return value
 
 
@@ -77,6 +81,22 @@ def child_path(path: str, key: str | int) -> str:
 def has_surrogate(text: str) -> bool:
     """Whether the text holds half of a surrogate pair, which no encoding can carry."""
     return _SURROGATE.search(text) is not None
+
+
+def _too_deep(text: str, root: object) -> bool:
+    """Whether values nest over the limit; paths into such depths would outgrow the text itself."""
+    if text.count("[") + text.count("{") <= JSON_DEPTH:
+        return False
+    level = [root]
+    for _ in range(JSON_DEPTH):
+        level = [child for value in level for child in _children(value)]
+    return any(isinstance(value, list | dict) for value in level)
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _at_root(problem: str) -> ContractViolation:

@@ -27,6 +27,7 @@ from fakes.openai_compat_server import Behaviour, Fake
 from fakes.openai_compat_server.over_trio import serve_trio_stream
 from harness.net import MemoryNetwork, serve_memory
 from hop.call import make_client
+from hop.exchange import ResponseBytes
 from hop.lifetime import Drain, HopApp
 from hop.log import make_log
 from hop.metrics import Metrics
@@ -101,7 +102,11 @@ class World:
         """A streaming call; leaving the block leaves the stream."""
         body = chat_body(question, **fields)
         async with self.client.stream("POST", f"{CHAT_URL}?stream=true", json=body) as response:
-            yield Events(response, response.aiter_raw())
+            chunks = ResponseBytes(response)
+            try:
+                yield Events(response, chunks)
+            finally:
+                await chunks.aclose(0)
 
 
 @define
@@ -109,16 +114,15 @@ class Events:
     """The events of one stream, one after another, heartbeats left out."""
 
     response: httpx.Response
-    _chunks: AsyncIterator[bytes]
+    _chunks: ResponseBytes
     _decoder: sse.Decoder = field(factory=lambda: sse.Decoder(EVENT_BYTES), init=False)
 
     async def next(self) -> tuple[str, dict[str, object]] | None:
         """The next event's name and data; None at the stream's end."""
         while (frame := self._decoder.next_frame()) is None:
-            try:
-                self._decoder.feed(await anext(self._chunks))
-            except StopAsyncIteration:
+            if (chunk := await self._chunks.next()) is None:
                 return None
+            self._decoder.feed(chunk)
         return frame.event, json.loads(frame.data or b"null")
 
     async def rest(self) -> list[tuple[str, dict[str, object]]]:

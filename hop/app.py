@@ -44,6 +44,7 @@ def make_app(
         program.log.error("unforeseen", exc_info=cause)
 
     app = HopApp(program.settings.SERVICE, on_error=unforeseen, max_body_bytes=body_bytes)
+    app.url_map.merge_slashes = False  # it would redirect, and nothing here is anywhere else
 
     @app.get("/health")
     async def health() -> Response:
@@ -55,16 +56,19 @@ def make_app(
 
     @app.get("/ready")
     async def ready() -> Response:
-        found = await run_checks({**own, **neighbours})
+        found = await run_checks(program, {**own, **neighbours})
         usable = not program.drain.draining and all(found[name][0] for name in own)
         checks = {name: {"ok": ok, "detail": detail} for name, (ok, detail) in found.items()}
         return json_response(200 if usable else 503, {"ready": usable, "checks": checks})
 
     @app.after_request
-    async def options(response: Response) -> Response:
-        if current_request().method == "OPTIONS" and response.status_code == _OK:
+    async def completed(response: Response) -> Response:
+        request = current_request()
+        if "x-request-id" not in response.headers:
+            response.headers.update(ids_of(request.headers.get, program.new_hex).response())
+        if request.method == "OPTIONS" and response.status_code == _OK:
             response.status_code = _NO_CONTENT
-            del response.headers["content-type"]
+            del response.headers["content-type"], response.headers["content-length"]
         return response
 
     @app.errorhandler(HTTPException)
@@ -129,14 +133,18 @@ def json_response(status: int, body: Mapping[str, object]) -> Response:
     return Response(encode(body), status, content_type="application/json")
 
 
-async def run_checks(checks: Mapping[str, Check]) -> dict[str, tuple[bool, str]]:
-    """What each check finds, side by side, each within a second."""
+async def run_checks(program: Program, checks: Mapping[str, Check]) -> dict[str, tuple[bool, str]]:
+    """What each check finds, side by side, each within a second; one that fails is not ok."""
     found: dict[str, tuple[bool, str]] = {}
 
     async def run(name: str, check: Check) -> None:
         found[name] = (False, f"no answer within {_CHECK_TIMEOUT_S:g} s")
         with trio.move_on_after(_CHECK_TIMEOUT_S):
-            found[name] = await check()
+            try:
+                found[name] = await check()
+            except Exception:
+                found[name] = (False, "the check itself failed; its cause is in the log")
+                program.log.exception("unforeseen", check=name)
 
     async with trio.open_nursery() as nursery:
         for name, check in checks.items():

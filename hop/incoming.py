@@ -64,6 +64,7 @@ class Call:
     request: HopRequest
     phase: str = "receiving"
     deadline: Deadline = field(init=False)
+    streaming: bool = False
     outcome: Outcome | None = None
     first_delta_at: float | None = None
     timings_ms: dict[str, int] = field(factory=dict)
@@ -116,9 +117,13 @@ class Call:
         self.program.metrics.in_flight.inc()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.program.metrics.in_flight.dec()
-        self._report(self.outcome or Outcome("gone", self._cut_by()))
+        # A body that was cut off was not answered, whatever stood in it. A stream notes its outcome
+        # when `done` is taken, and its client may go at once when it has read that.
+        cut = self.request.peer.stalled or (kind is not None and not self.streaming)
+        outcome = None if cut else self.outcome
+        self._report(outcome or Outcome("gone", self._cut_by()))
 
     def _cut_by(self) -> ReasonCode:
         """Why a call ended without an outcome: nobody is left to be told."""
@@ -162,7 +167,8 @@ async def receive(call: Call, kind: type[T], body_bytes: int, query: frozenset[s
     try:
         received = Received(decode(body, kind), "true" in call.request.args.getlist("stream"))
     except ContractViolation as violation:
-        raise _invalid([*violations, *violation.violations], violation.total) from None
+        total = len(violations) + violation.total
+        raise _invalid([*violations, *violation.violations], total) from None
     if violations:
         raise _invalid(violations, len(violations))
     return received
@@ -189,7 +195,6 @@ def _head_violations(request: HopRequest, query: frozenset[str]) -> Iterator[Vio
 def _invalid(violations: list[Violation], total: int) -> Refusal:
     """The refusal that lists these violations, of which there were `total` in all."""
     details = [Detail(violation.path, violation.problem) for violation in violations]
-    total = max(total, len(details))
     listed = details[:VIOLATIONS_LISTED]
     more = f"; the first {len(listed)} are listed" if total > len(listed) else ""
     places = "1 place" if total == 1 else f"{total} places"
@@ -204,7 +209,7 @@ async def _body(call: Call, body_bytes: int) -> bytes:
         raise Refusal(ReasonCode.INPUT_MEDIA_TYPE, "content-type must be application/json")
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise Refusal(ReasonCode.INPUT_MEDIA_TYPE, "content-encoding is not supported")
-    limit_ms = call.program.settings.body_timeout_ms
+    limit_ms = _body_limit_ms(call)
     with call.program.drain.work() as drain, trio.move_on_after(limit_ms / 1000):
         try:
             # Quart holds no more of a body than `MAX_CONTENT_LENGTH`, which the app set to this.
@@ -215,3 +220,13 @@ async def _body(call: Call, body_bytes: int) -> bytes:
     if drain.cancelled_caught:
         raise shutting_down()
     raise Refusal(ReasonCode.INPUT_TIMEOUT, f"the body did not arrive within {limit_ms} ms")
+
+
+def _body_limit_ms(call: Call) -> int:
+    """How long the body may take: this hop's limit, or less where the caller waits less."""
+    own_ms = call.program.settings.body_timeout_ms
+    try:
+        callers_ms = parse_header(call.request.headers.get(_DEADLINE))
+    except DeadlineViolation:
+        return own_ms
+    return min(own_ms, callers_ms or own_ms)

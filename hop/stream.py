@@ -204,6 +204,7 @@ async def collected(call: Call, produce: Produce, *, citations_required: bool) -
 
 async def streamed(call: Call, produce: Produce, *, citations_required: bool) -> Response:
     """A response that streams what the producer tells."""
+    call.streaming = True
     frames = await call.request.lifetime.enter_async_context(
         _produced(call, produce, citations_required=citations_required)
     )

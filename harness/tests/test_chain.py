@@ -76,9 +76,9 @@ async def test_a_streamed_question_arrives_in_order_and_over_time(
 async def test_a_stream_has_one_delta_when_an_inner_hop_does_not_stream(
     autojump_clock: MockClock, variable: str
 ) -> None:
-    async with open_world(PASSAGES, environ={variable: "false"}) as world:
-        async with world.stream(QUESTION) as events:
-            names = [name for name, _ in await events.rest()]
+    environ = {variable: "false"}
+    async with open_world(PASSAGES, environ=environ) as world, world.stream(QUESTION) as events:
+        names = [name for name, _ in await events.rest()]
     assert names == ["meta", "sources", "citations", "delta", "done"]
 
 
@@ -122,9 +122,9 @@ async def test_nothing_good_enough_shows_what_was_searched(autojump_clock: MockC
 async def test_a_question_about_nothing_in_the_passages_is_abstained_from(
     autojump_clock: MockClock,
 ) -> None:
-    async with open_world(PASSAGES) as world:
-        async with world.stream("What is the capital of Mongolia?") as events:
-            seen = await events.rest()
+    off_topic = "What is the capital of Mongolia?"
+    async with open_world(PASSAGES) as world, world.stream(off_topic) as events:
+        seen = await events.rest()
     assert [name for name, _ in seen] == ["meta", "sources", "error", "done"]
     assert code_of(data_of(seen, "done")) == "MODEL_ABSTAINED"
 

@@ -77,11 +77,10 @@ def judged(reply: Reply, events: list[ModelEvent]) -> Verdict:
 
 
 def in_characters(events: list[ModelEvent]) -> list[ModelEvent]:
-    return [
-        piece
-        for event in events
-        for piece in (map(Content, event.text) if isinstance(event, Content) else [event])
-    ]
+    pieces: list[ModelEvent] = []
+    for event in events:
+        pieces.extend(map(Content, event.text) if isinstance(event, Content) else [event])
+    return pieces
 
 
 @pytest.mark.parametrize(
@@ -102,7 +101,7 @@ def test_answer_given_when_reply_is_whole(events: list[ModelEvent]) -> None:
 
 # Each row holds every fault that may stand behind its own in the order of CONTRACT §4.
 CODES: list[tuple[R, list[ModelEvent]]] = [
-    (R.OUTPUT_MALFORMED_JSON, [Content('{"answer": no'), ToolCall(), Finished("length")]),
+    (R.OUTPUT_MALFORMED_JSON, [Content('{"answer": yes'), ToolCall(), Finished("length")]),
     (R.CITATIONS_INVALID, [cited("c4", answer="x"), Refusal(), Finished("length")]),
     (R.MODEL_ABSTAINED, [cited("c0", answer="No."), Finished("length")]),
     (R.CITATIONS_UNKNOWN_MARKER, [cited("c1", answer="It is. [c2]"), Finished("length")]),
@@ -217,7 +216,8 @@ def test_prompt_taken_for_cut_when_usage_is_too_small(
     ],
 )
 def test_plain_text_guarded_when_no_citations_are_required(text: str, code: R | None) -> None:
-    for events in ([Content(text), STOP], in_characters([Content(text), STOP])):
+    whole: list[ModelEvent] = [Content(text), STOP]
+    for events in (whole, in_characters(whole)):
         seen = judged(a_reply(citations_required=False), events)
         assert seen.code is code
         assert seen.aliases == ()
@@ -253,16 +253,15 @@ def test_nothing_shown_when_plain_text_is_blank_so_far() -> None:
 
 ANSWERS = st.lists(
     st.sampled_from(
-        ["It is so. ", "[c1]", "[c2]", "[c9]", "[", "]", "c1", "<", "<b>", "!", "(", ")", "\n"]
-        + ["https://", "example.org/faq", "evil.example", " ", '"', "\\", "{", "}", "é😀"]
+        [
+            *("It is so. ", "[c1]", "[c2]", "[c9]", "[", "]", "c1", "<", "<b>", "!", "(", ")"),
+            *("https://", "example.org/faq", "evil.example", " ", "\n", '"', "\\", "{", "}", "é😀"),
+        ]
     ),
     max_size=8,
 ).map("".join)
-ENDS = st.lists(
-    st.sampled_from(
-        [STOP, STOP, Finished("length"), Refusal(), ToolCall(), Reasoning(), UsageReport(1, 1)]
-    ),
-    max_size=3,
+AN_END: st.SearchStrategy[ModelEvent] = st.sampled_from(
+    [STOP, STOP, Finished("length"), Refusal(), ToolCall(), Reasoning(), UsageReport(1, 1)]
 )
 
 
@@ -273,7 +272,7 @@ def whole_replies(draw: st.DrawFn) -> list[ModelEvent]:
     aliases = draw(st.lists(st.sampled_from(["c1", "c2", "c3", "c1", "c4", "c0"]), max_size=3))
     text = make(*aliases, answer=draw(ANSWERS)).text
     text = draw(st.sampled_from(["", "So: "])) + text + draw(st.sampled_from(["", "", " {}", "\n"]))
-    return [Content(text), *draw(ENDS)]
+    return [Content(text), *draw(st.lists(AN_END, max_size=3))]
 
 
 @given(whole_replies(), st.data())

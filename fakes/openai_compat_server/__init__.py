@@ -1,0 +1,31 @@
+"""An OpenAI-compatible model server without a model.
+
+A pure function makes a plan (delays and bytes) from a seed and a request; a carrier performs it
+over any stream, under asyncio or trio. Refuses what the real API refuses; never reads a clock or
+draws an unseeded number to decide what is sent. For raw trio streams see `over_trio`.
+"""
+
+from fakes.openai_compat_server.connection import Fake, Limits, serve_stream
+from fakes.openai_compat_server.control import Entry, Journal
+from fakes.openai_compat_server.http_request import HttpRequest
+from fakes.openai_compat_server.listener import serve
+from fakes.openai_compat_server.pacing import Latency, parse_latency
+from fakes.openai_compat_server.plan import Ending, Plan, Step
+from fakes.openai_compat_server.responses import Behaviour, plan_response
+
+__all__ = [
+    "Behaviour",
+    "Ending",
+    "Entry",
+    "Fake",
+    "HttpRequest",
+    "Journal",
+    "Latency",
+    "Limits",
+    "Plan",
+    "Step",
+    "parse_latency",
+    "plan_response",
+    "serve",
+    "serve_stream",
+]

@@ -1,0 +1,55 @@
+"""The fake over a raw trio stream, for tests that make their own networks.
+
+The only module here that imports trio; nothing else here imports this one.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+import trio
+from attrs import frozen
+
+from fakes.openai_compat_server.connection import Fake, serve_stream
+
+_RECEIVE_BYTES = 64 * 1024
+
+
+async def serve_trio_stream(stream: trio.abc.Stream, fake: Fake) -> None:
+    """`serve_stream` for a trio stream: a memory pair's half, a socket, TLS."""
+    await serve_stream(_TrioWire(stream), fake)
+
+
+@frozen
+class _TrioWire:
+    stream: trio.abc.Stream
+
+    async def receive(self) -> bytes:
+        with _translated():
+            data = await self.stream.receive_some(_RECEIVE_BYTES)
+        if not data:
+            raise anyio.EndOfStream
+        return bytes(data)
+
+    async def send(self, item: bytes, /) -> None:
+        with _translated():
+            await self.stream.send_all(item)
+
+    async def send_eof(self) -> None:
+        """Close our half where the stream has halves; elsewhere closing it all must do."""
+        if isinstance(self.stream, trio.abc.HalfCloseableStream):
+            with _translated():
+                await self.stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except trio.BrokenResourceError as fault:
+        raise anyio.BrokenResourceError from fault
+    except trio.ClosedResourceError as fault:
+        raise anyio.ClosedResourceError from fault

@@ -1,0 +1,112 @@
+"""What the model says when no script says otherwise.
+
+`extractive` answers from the passages framed in the prompt, or says that they do not answer.
+`echo` repeats the last user message, whatever form was asked for: a client's test can thereby have
+any text come out of the model.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from contracts.framing import Framed, parse
+from fakes.openai_compat_server.chat_request import ChatRequest, Refusal
+from fakes.openai_compat_server.extractive import Quote, best_quotes
+
+ABSTAINED = "None of the sources answer this."
+NO_SOURCES = "There are no sources in this prompt, so there is nothing to answer from."
+_NONE_ALIAS = "c0"
+# Long enough for three sentences, short enough for anyone's default max_tokens.
+_ANSWER_CHARS_MAX = 1_200
+_NO_MARKERS = re.compile(r"\bno (?:source )?(?:markers|citations)\b", re.IGNORECASE)
+
+
+def extractive(chat: ChatRequest) -> str:
+    """Citations first and then the answer as JSON where JSON is asked for, else plain text.
+
+    Raises Refusal for a schema of another shape: better a 400 than an answer that breaks it.
+    """
+    _check_shape(chat.schema)
+    framed = _framed(chat)
+    question = framed.question if framed.question is not None else _last_user_text(chat)
+    quotes = best_quotes(framed.chunks, question) if framed.chunks else ()
+    mark = _marked if _wants_json(chat) or _wants_markers(chat) else _unmarked
+    quotes = _fitting(quotes, min(_answer_cap(chat.schema), _ANSWER_CHARS_MAX))
+    if quotes:
+        aliases = list(dict.fromkeys(quote.alias for quote in quotes))
+        answer = " ".join(mark(quote) for quote in quotes)
+    else:
+        aliases = [_NONE_ALIAS]
+        answer = ABSTAINED if framed.chunks else NO_SOURCES
+    return _json(aliases, answer) if _wants_json(chat) else answer
+
+
+def echo(chat: ChatRequest) -> str:
+    return _last_user_text(chat)
+
+
+PERSONAS: Mapping[str, Callable[[ChatRequest], str]] = {"extractive": extractive, "echo": echo}
+
+
+def _framed(chat: ChatRequest) -> Framed:
+    return parse("\n".join(message.text for message in chat.messages))
+
+
+def _last_user_text(chat: ChatRequest) -> str:
+    return next((m.text for m in reversed(chat.messages) if m.role == "user"), "")
+
+
+def _wants_json(chat: ChatRequest) -> bool:
+    """By `response_format`, or by instructions that spell out the shape as a last resort."""
+    return chat.response_format != "text" or '"citations"' in _instructions(chat)
+
+
+def _wants_markers(chat: ChatRequest) -> bool:
+    """Plain answers cite too, unless they are told not to."""
+    return not _NO_MARKERS.search(_instructions(chat))
+
+
+def _instructions(chat: ChatRequest) -> str:
+    return "\n".join(m.text for m in chat.messages if m.role in ("system", "developer"))
+
+
+def _check_shape(schema: Mapping[str, object]) -> None:
+    properties = schema.get("properties")
+    if isinstance(properties, dict) and not {"citations", "answer"} <= properties.keys():
+        where = "response_format.json_schema.schema"
+        raise Refusal(f"Invalid '{where}': only one of citations and answer is served.", where)
+
+
+def _marked(quote: Quote) -> str:
+    return f"{quote.text} [{quote.alias}]"
+
+
+def _unmarked(quote: Quote) -> str:
+    return quote.text
+
+
+def _fitting(quotes: Sequence[Quote], cap: int) -> tuple[Quote, ...]:
+    """As many whole quotes as the cap holds; the first is cut when even it does not fit."""
+    kept: list[Quote] = []
+    left = cap
+    for quote in quotes:
+        left -= len(_marked(quote)) + 1
+        if left >= -1:
+            kept.append(quote)
+    if quotes and not kept:
+        room = cap - len(_marked(quotes[0])) + len(quotes[0].text) - 2
+        kept = [Quote(quotes[0].alias, quotes[0].text[:room].rsplit(" ", 1)[0] + " …")]
+    return tuple(kept)
+
+
+def _answer_cap(schema: Mapping[str, object]) -> int:
+    """The `maxLength` a client put on the answer."""
+    at: object = schema
+    for key in ("properties", "answer", "maxLength"):
+        at = at.get(key) if isinstance(at, dict) else None
+    return at if isinstance(at, int) and at > 0 else _ANSWER_CHARS_MAX
+
+
+def _json(aliases: Sequence[str], answer: str) -> str:
+    reply = {"citations": [{"chunk_id": alias} for alias in aliases], "answer": answer}
+    return json.dumps(reply, ensure_ascii=False)

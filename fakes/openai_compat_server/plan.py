@@ -1,0 +1,35 @@
+"""What is sent and when: the steps of one response, as data.
+
+A carrier performs a plan and adds nothing to it, so whatever a client sees is decided in pure
+code, from a seed and a request. Delays are seconds after the step before.
+"""
+
+from enum import Enum, auto
+
+from attrs import frozen
+
+
+class Ending(Enum):
+    """What becomes of the connection when the last step has been sent."""
+
+    KEEP = auto()
+    CLOSE = auto()
+
+
+@frozen
+class Step:
+    delay_s: float
+    data: bytes
+
+
+@frozen
+class Plan:
+    """One response. `status` is what the bytes claim, for the journal; they decide."""
+
+    status: int
+    steps: tuple[Step, ...]
+    ending: Ending
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(len(step.data) for step in self.steps)

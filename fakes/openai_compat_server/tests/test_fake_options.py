@@ -1,0 +1,59 @@
+"""Goal: the command line says what is wrong with it in one line.
+
+Method: arguments and a mapping in; options, or exit status and text, out.
+"""
+
+import pytest
+
+from fakes.openai_compat_server import Latency
+from fakes.openai_compat_server.options import Options, parse_options
+
+
+def test_defaults_are_a_working_server() -> None:
+    usual = Options("127.0.0.1", 8020, 0, "extractive", Latency(0.08, 0.008), quiet=False)
+    assert parse_options([], {}) == parse_options(["serve"], {"FAKE_PORT": " "}) == usual
+
+
+def test_arguments_win_over_the_environment() -> None:
+    environment = {"FAKE_HOST": "::1", "FAKE_PORT": "1", "FAKE_SEED": "-3"}
+    options = parse_options(["--port", "2", "--persona", "echo", "--quiet"], environment)
+    assert options == Options("::1", 2, -3, "echo", Latency(), quiet=True)
+    assert parse_options(["serve", "--latency=ttft=1s"], {}).latency == Latency(1.0, 0.008)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "named"),
+    [
+        (["--port", "x"], {}, "--port"),
+        (["--port", "65536"], {}, "--port"),
+        (["--port", "-1"], {}, "--port"),
+        (["--seed", "1.5"], {}, "--seed"),
+        (["--persona", "poet"], {}, "--persona"),
+        (["--latency", "fast"], {}, "--latency"),
+        (["dance"], {}, "dance"),
+        (["--nonsense"], {}, "--nonsense"),
+        ([], {"FAKE_PORT": "http"}, "FAKE_PORT"),
+        ([], {"FAKE_SEED": "a"}, "FAKE_SEED"),
+    ],
+)
+def test_one_line_names_what_is_wrong(
+    arguments: list[str],
+    environment: dict[str, str],
+    named: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        parse_options(arguments, environment)
+    assert left.value.code == 2
+    said = capsys.readouterr().err
+    assert named in said
+    assert said.count("\n") == 1
+
+
+def test_help_shows_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        parse_options(["--help"], {})
+    assert left.value.code == 0
+    said = capsys.readouterr().out
+    for word in ("--host", "--port", "--seed", "--persona", "--latency", "--quiet", "FAKE_PORT"):
+        assert word in said

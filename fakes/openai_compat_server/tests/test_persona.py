@@ -1,0 +1,95 @@
+"""Goal: the answer has the asked-for form, cites what it used, and keeps to the limits given.
+
+Method: chat requests in, text out.
+"""
+
+import json
+
+import pytest
+
+from fakes.openai_compat_server.chat_request import ChatRequest, Refusal, parse_chat
+from fakes.openai_compat_server.persona import ABSTAINED, NO_SOURCES, echo, extractive
+from fakes.openai_compat_server.tests.fake_client import chat, framed
+
+PASSAGES = ("Logs are written to standard output.", "Run `make run` to start the server.")
+QUESTION = "How do I start the server?"
+ABSTAINING = {"citations": [{"chunk_id": "c0"}], "answer": ABSTAINED}
+SCHEMA = {
+    "type": "object",
+    "properties": {"citations": {"type": "array"}, "answer": {"type": "string"}},
+    "required": ["citations", "answer"],
+}
+
+
+def asked(question: str, *passages: str, system: str = "", **fields: object) -> ChatRequest:
+    body = chat(framed(question, *passages) if passages else question, **fields)
+    body["messages"] = [
+        {"role": "system", "content": system},
+        {"role": "user", "content": framed(question, *passages) if passages else question},
+    ]
+    return parse_chat(json.dumps(body).encode())
+
+
+def as_schema(schema: object) -> dict[str, object]:
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+
+
+@pytest.mark.parametrize("form", [{"type": "json_object"}, as_schema(SCHEMA), as_schema({})])
+def test_citations_come_first_when_json_is_asked_for(form: object) -> None:
+    reply = extractive(asked(QUESTION, *PASSAGES, response_format=form))
+    answer = "Run `make run` to start the server. [c2]"
+    assert reply == json.dumps({"citations": [{"chunk_id": "c2"}], "answer": answer})
+
+
+def test_json_is_given_when_only_the_instructions_ask_for_it() -> None:
+    system = 'Reply with {"citations": [{"chunk_id": "c1"}], "answer": "…"}'
+    assert json.loads(extractive(asked(QUESTION, *PASSAGES, system=system)))["citations"]
+
+
+def test_plain_text_is_marked_when_no_form_is_asked_for() -> None:
+    assert extractive(asked(QUESTION, *PASSAGES)) == "Run `make run` to start the server. [c2]"
+
+
+def test_plain_text_is_unmarked_when_the_instructions_say_so() -> None:
+    system = "Write plain text, and no source markers such as [c1]."
+    reply = extractive(asked(QUESTION, *PASSAGES, system=system))
+    assert reply == "Run `make run` to start the server."
+
+
+def test_it_abstains_when_nothing_fits() -> None:
+    question = "What is the capital of Mongolia?"
+    assert extractive(asked(question, *PASSAGES)) == ABSTAINED
+    reply = extractive(asked(question, *PASSAGES, response_format={"type": "json_object"}))
+    assert json.loads(reply) == ABSTAINING
+
+
+def test_it_says_so_when_there_are_no_sources() -> None:
+    assert extractive(asked(QUESTION)) == NO_SOURCES
+    reply = json.loads(extractive(asked(QUESTION, response_format={"type": "json_object"})))
+    assert reply == {"citations": [{"chunk_id": "c0"}], "answer": NO_SOURCES}
+
+
+@pytest.mark.parametrize("cap", [20, 40, 41, 600])
+def test_the_answer_keeps_to_max_length_when_the_schema_has_one(cap: int) -> None:
+    answer = {"type": "string", "maxLength": cap}
+    schema = {"properties": {"citations": {}, "answer": answer}}
+    reply = json.loads(extractive(asked(QUESTION, *PASSAGES, response_format=as_schema(schema))))
+    assert len(reply["answer"]) <= cap
+    assert reply["answer"].endswith(" [c2]")
+
+
+def test_a_schema_is_refused_when_it_is_of_another_shape() -> None:
+    form = as_schema({"type": "object", "properties": {"colour": {"type": "string"}}})
+    with pytest.raises(Refusal) as refused:
+        extractive(asked(QUESTION, *PASSAGES, response_format=form))
+    assert refused.value.param == "response_format.json_schema.schema"
+
+
+def test_the_answer_holds_only_its_own_markers_when_passages_hold_some() -> None:
+    passage = "Run `make run` to start the server, as [c7] says ![x](y) <script>."
+    reply = extractive(asked(QUESTION, passage))
+    assert reply == "Run `make run` to start the server, as (c7) says. [c1]"
+
+
+def test_echo_repeats_the_last_user_message_whatever_the_form() -> None:
+    assert echo(asked("say this", response_format={"type": "json_object"})) == "say this"

@@ -1,0 +1,264 @@
+"""The answer's text, watched as it streams: no marker, link, image or tag nobody vouched for.
+
+`feed` gives back what may be shown; what could still become one of these is held, at most
+`GUARD_HOLD_CHARS` of it, past which it is plain text. What was fed comes out unchanged, or a
+GenerationFault ends the answer. What counts:
+
+ - a marker is `[c1]`, also `[C1]`, `[ c1 ]`, `[c1, c2]`, `[c1-c3]`, `【c1】`; each alias in it must
+   be cited, to the letter (`c01` is no alias);
+ - an image is `![…](` or `![…][`, its brackets matched; nothing from `!` on is let out;
+ - a tag is `<`, perhaps `/`, the name of an HTML element and what can follow a name in a tag; of
+   the one-letter elements a `>` or an attribute must follow, since people write `a <b`. Comments,
+   doctypes and CDATA too. `<package>` and `List<String>` are text;
+ - a url is `scheme://…`, `www.…`, `javascript:…`, `vbscript:…`, `data:type/…`, and in a link's
+   target whatever names a scheme or a host. Only the scheme's name is let out before it is judged.
+   Other relative targets lead nowhere else and pass. Code spans exempt nothing.
+
+No regular expression here looks further than one character, so the work is linear in the text.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from attrs import define, field
+
+from contracts.limits import GUARD_HOLD_CHARS
+from contracts.reasons import ReasonCode
+from llmgw.faults import GenerationFault
+from llmgw.html_elements import ELEMENTS
+from llmgw.urls import END, SCHEME_CHARS, AllowedUrls, scheme_before
+
+_TRIGGER: Final = re.compile(r"[\[［【!<:\]wW]")
+_OPEN, _CLOSE = "[［【", "]］】"
+_IN_MARKER: Final = frozenset("cC0123456789 \t,;，、;-–")
+_SEPARATORS: Final = re.compile(r"[,;，、;\-–]")
+_ALIAS: Final = re.compile(r"[cC][0-9]+")
+_DECLARATIONS: Final = ("<!--", "<!doctype", "<![cdata[")
+_SCRIPT_SCHEMES: Final = frozenset({"javascript", "vbscript"})
+_NAME_END: Final = re.compile(r"[^A-Za-z0-9]")
+_MIME_END: Final = re.compile(r"[^A-Za-z0-9.+-]")
+_TARGET_END: Final = re.compile(r"[)\s>]")
+_BEFORE_CHARS: Final = SCHEME_CHARS + 1
+
+
+class _MoreNeeded(Exception):
+    """What follows decides."""
+
+
+@define
+class Guard:
+    """One answer's text. `cited`: its aliases; urls may come from `allowed_urls` and texts."""
+
+    cited: Collection[str]
+    allowed_urls: Collection[str]
+    allowed_texts: Sequence[str]
+    _allowed: AllowedUrls = field(init=False)
+    _held: str = field(default="", init=False)
+    _before: str = field(default="", init=False)  # what was let out last
+    _url: str = field(default="", init=False)  # the part of a long url that was let out
+    _ending: bool = field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._allowed = AllowedUrls(self.allowed_urls, self.allowed_texts)
+
+    def feed(self, text: str) -> str:
+        """Take more text; the text that may be shown now. Raises GenerationFault."""
+        self._held += text
+        return self._let_out()
+
+    def close(self) -> str:
+        """The rest. Raises GenerationFault."""
+        self._ending = True
+        return self._let_out()
+
+    def _let_out(self) -> str:
+        text, at = self._held, 0
+        try:
+            if self._url:
+                at = self._rest_of_url(text)
+            while found := _TRIGGER.search(text, at):
+                at = found.start()
+                at += self._judge(text, at)
+            at = len(text)
+        except _MoreNeeded as needed:
+            at = needed.args[0] if needed.args else at
+        self._held = text[at:]
+        self._before = (self._before + text[:at])[-_BEFORE_CHARS:]
+        return text[:at]
+
+    def _judge(self, text: str, at: int) -> int:
+        """How many characters from this trigger on are plain. Raises where they are not."""
+        sign = text[at]
+        try:
+            if sign in _OPEN:
+                self._check_marker(text, at)
+            elif sign == "!":
+                self._check_image(text, at)
+            elif sign == "<":
+                self._check_tag(text, at)
+            elif sign == "]":
+                self._check_target(text, at)
+            elif sign == ":":
+                return self._check_scheme(text, at)
+            else:
+                return self._check_www(text, at)
+        except _MoreNeeded:
+            if not self._ending and len(text) - at <= GUARD_HOLD_CHARS:
+                raise _MoreNeeded(at) from None
+        return 1
+
+    def _check_marker(self, text: str, at: int) -> None:
+        for end in range(at + 1, min(len(text), at + GUARD_HOLD_CHARS)):
+            if text[end] in _CLOSE:
+                return self._check_aliases(text[at + 1 : end])
+            if text[end] not in _IN_MARKER:
+                return None
+        raise _MoreNeeded
+
+    def _check_aliases(self, inside: str) -> None:
+        named = [part.strip() for part in _SEPARATORS.split(inside)]
+        is_marker = all(_ALIAS.fullmatch(alias) for alias in named)
+        if is_marker and any(alias.lower() not in self.cited for alias in named):
+            code = ReasonCode.CITATIONS_UNKNOWN_MARKER
+            raise GenerationFault(code, "the text cites what the citations do not")
+
+    def _check_image(self, text: str, at: int) -> None:
+        if _char(text, at + 1) != "[":
+            return
+        depth = 0
+        escaped = False
+        for place in range(at + 1, min(len(text), at + GUARD_HOLD_CHARS)):
+            sign = text[place]
+            depth += 0 if escaped else (sign == "[") - (sign == "]")
+            escaped = sign == "\\" and not escaped
+            if depth == 0:
+                if _char(text, place + 1) in "([":
+                    raise _blocked("an image")
+                return
+        raise _MoreNeeded
+
+    def _check_tag(self, text: str, at: int) -> None:
+        start = text[at : at + 9].lower()
+        if any(start.startswith(declared) for declared in _DECLARATIONS):
+            raise _blocked("a declaration")
+        if any(declared.startswith(start) for declared in _DECLARATIONS):
+            raise _MoreNeeded
+        name_at = at + (2 if _char(text, at + 1) == "/" else 1)
+        ended = _NAME_END.search(text, name_at)
+        name = text[name_at : ended.start() if ended else len(text)].lower()
+        if ended is None and any(element.startswith(name) for element in ELEMENTS):
+            raise _MoreNeeded
+        if ended is None or name not in ELEMENTS:
+            return
+        if text[ended.start()] in "/>" or (text[ended.start()].isspace() and len(name) > 1):
+            raise _blocked("a tag")
+        if text[ended.start()].isspace():
+            self._check_short_tag(text, ended.start())
+
+    def _check_short_tag(self, text: str, at: int) -> None:
+        """Of `<b …`: a tag when an attribute's `=` or a `>` comes, and nothing no tag holds."""
+        for place in range(at, min(len(text), at + GUARD_HOLD_CHARS)):
+            if text[place] in "=>" and text[at:place].strip(" \t\n/"):
+                raise _blocked("a tag")
+            if text[place] == ">":
+                raise _blocked("a tag")
+            if not (text[place].isalnum() or text[place] in " \t\n/-_"):
+                return
+        raise _MoreNeeded
+
+    def _check_target(self, text: str, at: int) -> None:
+        """The target of a link, or of a link's definition, that names a scheme or a host."""
+        sign = _char(text, at + 1)
+        if sign not in "(:":
+            return
+        start = at + 2
+        while _char(text, start) in " \t<":
+            start += 1
+        ended = _TARGET_END.search(text, start)
+        target = text[start : ended.start() if ended else len(text)]
+        if sign == ":" and not target.startswith(("/", "\\")):
+            return  # prose goes on after a colon; schemes are judged where they stand
+        if _leads_away(target) and not self._allowed.quotes(target):
+            if ended or self._ending or len(target) >= GUARD_HOLD_CHARS:
+                raise _blocked("a link")
+            raise _MoreNeeded
+        if ended is None and len(target) < GUARD_HOLD_CHARS:
+            raise _MoreNeeded
+
+    def _check_scheme(self, text: str, at: int) -> int:
+        scheme = scheme_before(self._before + text[max(0, at - SCHEME_CHARS) : at])
+        if not scheme:
+            return 1
+        follows = _char(text, at + 1)
+        if scheme in _SCRIPT_SCHEMES and not follows.isspace():
+            raise _blocked("a script's url")
+        if scheme == "data" and (mime_end := _MIME_END.search(text, at + 1)) is None:
+            raise _MoreNeeded
+        if scheme == "data" and mime_end and mime_end.start() > at + 1 and mime_end[0] == "/":
+            raise _blocked("a url of data")
+        if follows != "/" or _char(text, at + 2) != "/":
+            return 1
+        return self._check_url(text, at, scheme + "://", at + 3)
+
+    def _check_www(self, text: str, at: int) -> int:
+        before = text[at - 1 : at] or self._before[-1:]
+        if before.isascii() and before.isalnum():
+            return 1
+        for offset, expected in enumerate("www."):
+            if _char(text, at + offset).lower() != expected:
+                return 1
+        return self._check_url(text, at, text[at : at + 4].lower(), at + 4)
+
+    def _check_url(self, text: str, at: int, start: str, rest_at: int) -> int:
+        """Judge a url whose rest begins at `rest_at`; how much of the text it takes up."""
+        ended = END.search(text, rest_at)
+        if ended is None and not self._ending:
+            return self._unfinished(text, at, start + text[rest_at:])
+        end = ended.start() if ended else len(text)
+        if end > rest_at:
+            self._must_be_allowed(start + text[rest_at:end])
+        return end - at
+
+    def _unfinished(self, text: str, at: int, url: str) -> int:
+        """Hold a url that goes on; one longer than the hold must be one we know so far."""
+        if len(text) - at <= GUARD_HOLD_CHARS:
+            raise _MoreNeeded(at)
+        if not self._allowed.may_become(url):
+            raise _blocked("a url")
+        self._url = url
+        return len(text) - at
+
+    def _rest_of_url(self, text: str) -> int:
+        """More of a url of which the beginning is out."""
+        ended = END.search(text)
+        if ended is None and not self._ending:
+            return self._unfinished(text, 0, self._url + text)
+        end = ended.start() if ended else len(text)
+        self._must_be_allowed(self._url + text[:end])
+        self._url = ""
+        return end
+
+    def _must_be_allowed(self, url: str) -> None:
+        if not self._allowed.allows(url):
+            raise _blocked("a url")
+
+
+def _char(text: str, at: int) -> str:
+    """The character there; what is not there yet decides."""
+    if at >= len(text):
+        raise _MoreNeeded
+    return text[at]
+
+
+def _leads_away(target: str) -> bool:
+    """Whether a link's target names a host, or a scheme that is not judged as a url anyway."""
+    if target[:1] in ("/", "\\") and target[1:2] in ("/", "\\"):
+        return True
+    head = re.split(r"[/?#]", target, maxsplit=1)[0]
+    is_url = scheme_before(head.removesuffix(":")) and target[len(head) :].startswith("//")
+    return not is_url and any(sign in head for sign in ":&\\")
+
+
+def _blocked(what: str) -> GenerationFault:
+    return GenerationFault(ReasonCode.OUTPUT_BLOCKED_CONTENT, f"{what} nobody vouched for")

@@ -1,0 +1,160 @@
+"""The answer scanner against tables of replies: each whole, and character by character."""
+
+import json
+
+import pytest
+
+from contracts import limits
+from contracts.reasons import ReasonCode as R
+from llmgw.answer import AnswerScanner, PlainScanner
+from llmgw.answer_object import AnswerEnd, AnswerText, Proved
+from llmgw.faults import GenerationFault
+from llmgw.tests.answer_replies import FIRST_FAULT, NO_ANSWER
+from llmgw.tests.answer_verdict import (
+    ALIASES,
+    CITED,
+    GOOD,
+    HIGH,
+    LOW,
+    SAID,
+    Verdict,
+    answering,
+    citing_ids,
+    scanned,
+    verdict,
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        f'{{"answer": "{SAID}", {CITED}}}',
+        f"\n```json\n{GOOD}\n```\n",
+        f"```\n{GOOD}",
+        f"Here {{you}} are, {{ see: {GOOD} }} and {{ more }} {{",
+        f'<think>Perhaps {{"answer": "no"}}?</think>{GOOD}',
+        f'<think>a</think>\n<think><</think <</think>{GOOD}<think>{{"b"',
+        f"<<think>[</think>{GOOD}",
+        f"<thin {GOOD} <thin",
+        f"<{GOOD} <",
+        f"[1] {{{GOOD}",
+        f"[{{{GOOD}",
+        f"[<think></think>{GOOD}",
+        f"\ufeff{GOOD}\u2028",
+        GOOD.replace(" [c1]", r" \u005bc1]").replace('"answer"', r'"\u0061nswer"'),
+        GOOD.replace('": ', '"' + " \t\r\n" * 16 + ": "),
+        GOOD.replace('"c1"', r'"\u00631"'),
+        GOOD.replace('"c1"', '"c1", "title": "T, \\"{[", "url": null'),
+        GOOD.replace('{"chunk_id"', '{"url": "https://example.org", "title" : null ,"chunk_id"'),
+    ],
+)
+def test_answer_found_when_object_whole(text: str) -> None:
+    assert scanned(text) == Verdict(None, ("c1",), SAID)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (r'"\"\\\/\b\f\n\r\t\u00e9"', '"\\/\b\f\n\r\té'),
+        (f'"{HIGH}{LOW}{HIGH}{LOW}"', "😀😀"),
+        (r'"\uD83D\uDE00 \u007F"', "😀 \x7f"),
+        ('"😀\u2028\ufffe\x7f"', "😀\u2028\ufffe\x7f"),
+        ('"  \\n\u200b x "', "  \n\u200b x "),
+        ('"{\\"a\\": [<think>"', '{"a": [<think>'),
+        (json.dumps("x" * limits.ANSWER_MAX_CHARS), "x" * limits.ANSWER_MAX_CHARS),
+        (json.dumps("\n" * (limits.ANSWER_MAX_CHARS - 1) + "é"), "\n" * 8191 + "é"),
+    ],
+)
+def test_answer_decoded_when_escaped(text: str, said: str) -> None:
+    assert scanned(answering(text)) == Verdict(None, ("c1",), said)
+
+
+@pytest.mark.parametrize(
+    ("ids", "aliases"),
+    [
+        (("c2", "c1"), ("c2", "c1")),
+        (("c3", "c3", "c1", "c3", "c1", "c3"), ("c3", "c1")),
+    ],
+)
+def test_aliases_in_order_when_listed_twice(ids: tuple[str, ...], aliases: tuple[str, ...]) -> None:
+    assert scanned(citing_ids(*ids)) == Verdict(None, aliases, "It is so.")
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        pytest.param(code, text, id=f"{code}-{number}")
+        for code, texts in NO_ANSWER.items()
+        for number, text in enumerate(texts)
+    ],
+)
+def test_code_given_when_reply_is_no_answer(code: R, text: str) -> None:
+    assert scanned(text).code is code
+
+
+@pytest.mark.parametrize(("code", "shown", "other"), FIRST_FAULT)
+def test_first_fault_given_when_there_are_several(code: R, shown: str, other: str) -> None:
+    assert scanned(shown + other).code is code
+    list(AnswerScanner(ALIASES).feed(shown[:-1]))
+    with pytest.raises(GenerationFault, match=code):
+        list(AnswerScanner(ALIASES).feed(shown))
+
+
+def test_nothing_found_when_any_end_of_a_reply_is_missing() -> None:
+    for end in range(len(GOOD)):
+        code = scanned(GOOD[:end]).code
+        assert code is (R.OUTPUT_INCOMPLETE_JSON if end > 1 else R.OUTPUT_NOT_JSON)
+
+
+def test_text_comes_at_once_when_citations_are_first() -> None:
+    scanner = AnswerScanner(ALIASES)
+    head, answer = GOOD.split("It", 1)
+    assert list(scanner.feed(head)) == [Proved(("c1",))]
+    assert list(scanner.feed("It")) == [AnswerText("It")]
+    assert list(scanner.feed(answer[:3])) == [AnswerText(answer[:3])]
+
+
+def test_text_waits_when_answer_is_first() -> None:
+    scanner = AnswerScanner(ALIASES)
+    assert list(scanner.feed('{"answer": "It \\n is.", "citations": [{"chunk_id": "c2"}')) == []
+    found = [Proved(("c2",)), AnswerText("It \n is."), AnswerEnd()]
+    assert list(scanner.feed("]")) == found
+
+
+def test_text_waits_when_it_opens_with_blanks() -> None:
+    scanner = AnswerScanner(ALIASES)
+    assert list(scanner.feed(f'{{{CITED}, "answer": " \\n')) == [Proved(("c1",))]
+    assert list(scanner.feed("  ")) == []
+    assert list(scanner.feed("x ")) == [AnswerText(" \n  x ")]
+    assert list(scanner.feed(" ")) == [AnswerText(" ")]
+
+
+def test_prefix_found_when_a_fault_follows_in_the_same_piece() -> None:
+    found = []
+    with pytest.raises(GenerationFault):
+        for item in AnswerScanner(ALIASES).feed(f'{{{CITED}, "answer": "It is" 1'):
+            found.append(item)
+    assert found == [Proved(("c1",)), AnswerText("It is"), AnswerEnd()]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("It is so.", None),
+        (' {"answer": "yes"} [c1]', None),
+        ("x" * limits.ANSWER_MAX_CHARS, None),
+        ("x" * (limits.ANSWER_MAX_CHARS + 1), R.OUTPUT_TOO_LONG),
+        (" " * (limits.ANSWER_MAX_CHARS + 1), R.OUTPUT_TOO_LONG),
+        ("", R.OUTPUT_EMPTY),
+        (" \n\u200b", R.OUTPUT_EMPTY),
+        ("a\x00", R.OUTPUT_INVALID_UNICODE),
+        ("\ud800", R.OUTPUT_INVALID_UNICODE),
+    ],
+)
+def test_plain_text_passes_when_no_citations_are_required(text: str, code: R | None) -> None:
+    whole = verdict(PlainScanner(), [text])
+    assert verdict(PlainScanner(), list(text)) == whole
+    assert whole.code is code
+    assert text.startswith(whole.answer)
+    assert code or whole.answer == text

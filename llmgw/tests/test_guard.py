@@ -1,0 +1,176 @@
+"""The guard: text in, the same text out or a fault, whatever way it is cut."""
+
+import itertools
+import time
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.limits import GUARD_HOLD_CHARS
+from contracts.reasons import ReasonCode
+from llmgw.faults import GenerationFault
+from llmgw.guard import Guard
+
+SOURCE_URL = "https://docs.example/faq/page.html#top"
+PASSAGE = (
+    "See http://127.0.0.1:8088/chat?stream=true, or www.debian.org. Mail mailto:a@b.example now."
+)
+LONG_URL = "https://long.example/" + "x" * 600
+URL = ReasonCode.OUTPUT_BLOCKED_CONTENT
+MARKER = ReasonCode.CITATIONS_UNKNOWN_MARKER
+
+
+def guarded(pieces: Iterable[str], cited: tuple[str, ...] = ("c1", "c2")) -> tuple[str, object]:
+    """What came out, and the code that ended it, if one did."""
+    guard = Guard(cited, [SOURCE_URL, LONG_URL], [PASSAGE])
+    out = ""
+    try:
+        for piece in pieces:
+            out += guard.feed(piece)
+            assert len(guard._held) <= GUARD_HOLD_CHARS + len(piece)
+        out += guard.close()
+    except GenerationFault as fault:
+        return out, fault.code
+    return out, None
+
+
+PASSES = [
+    "",
+    "Plain text, with a [1], an arr[c], a [c], and a [note].",
+    "Cited [c1], [C2], [ c1 ], [c1, c2], [c1][c2] and 【c1】.",
+    "Run `dpkg -S /bin/ls` or apt-get install <package>; a < b, x <- y, List<String>, <-->",
+    "a <b and c",
+    "if a <b && c> d",
+    "std::vector, 12:30, Note: data: the rest, javascript: a language, key:value",
+    "let v = vec![1, 2, 3]; really! [sic]",
+    f"See {SOURCE_URL}.",
+    f"([the page]({SOURCE_URL})), and <{SOURCE_URL}>",
+    "The chat is at http://127.0.0.1:8088/chat?stream=true.",
+    "The chat is at `http://127.0.0.1:8088`, at http://127.0.0.1:8088/ too.",
+    "www.debian.org and WWW are names, as is awww. cute",
+    "Mail [us](mailto:a@b.example).",
+    "A [relative](page.html#x) link, arr[0](x), [y]: see below",
+    "&lt;script&gt; is text, a@b.example as well, and http:// alone",
+    f"A long one: {LONG_URL} ends.",
+    "</ and <1 and <!> and <",
+    "한국어 [c1] 日本語。 https://docs.example/faq/page.html#top。",
+]
+
+BLOCKED = [
+    ("[c3]", MARKER),
+    ("text [c1, c3] text", MARKER),
+    ("[C9]", MARKER),
+    ("【c7】", MARKER),
+    ("[c01]", MARKER),
+    ("[c1-c4]", MARKER),
+    ("[[c3]]", MARKER),
+    ("![alt](x.png)", URL),
+    ("![](http://evil.example/x.png)", URL),
+    ("![a[b]c](x)", URL),
+    ("![alt][ref]", URL),
+    ("<script>", URL),
+    ("</div>", URL),
+    ("<br/>", URL),
+    ("<IMG SRC=x>", URL),
+    ("<img/src=x>", URL),
+    ("<img\nsrc=x", URL),
+    ("<a href=x>", URL),
+    ("<b>", URL),
+    ("<b class", None),
+    ("<b class='x'", URL),
+    ("<!-- x", URL),
+    ("<!DOCTYPE html", URL),
+    ("<svg onload=alert(1)>", URL),
+    ("http://evil.example", URL),
+    ("HTTP://EVIL.EXAMPLE/x", URL),
+    ("https://docs.example.evil.example/", URL),
+    ("https://docs.example/faq/page.html#top.evil.example", URL),
+    ("http://127.0.0.1:80", URL),
+    ("ftp://evil.example", URL),
+    ("javascript:alert(1)", URL),
+    ("JaVaScRiPt:alert(1)", URL),
+    ("vbscript:x", URL),
+    ("data:text/html,x", URL),
+    ("[x](data:,x)", URL),
+    ("[x](//evil.example)", URL),
+    ("[x]( <//evil.example>)", URL),
+    ("[x](/\\evil.example)", URL),
+    ("[x](javascript&colon;alert(1))", URL),
+    ("[x](http:\\\\evil.example)", URL),
+    ("[x](mailto:c@d.example)", URL),
+    ("[x]: //evil.example", URL),
+    ("www.evil.example", URL),
+    ("see WWW.EVIL.EXAMPLE", URL),
+    ("https://long.example/" + "x" * 300 + "y" * 600, URL),
+    ("http://" + "a" * 2_000, URL),
+]
+
+
+@pytest.mark.parametrize("text", PASSES)
+def test_text_comes_out_unchanged_when_nothing_in_it_is_blocked(text: str) -> None:
+    assert guarded([text]) == (text, None)
+    assert guarded(text) == (text, None)
+
+
+@pytest.mark.parametrize(("text", "code"), BLOCKED)
+def test_what_nobody_vouched_for_ends_the_answer(text: str, code: ReasonCode | None) -> None:
+    for pieces in ([f"Before {text}"], [*"Before ", *text], ["Before ", text, " after"]):
+        out, got = guarded(pieces)
+        assert got is code
+        assert "evil" not in out
+        assert (
+            "Before http".startswith(out)
+            or code is None
+            or len(text) > GUARD_HOLD_CHARS
+            or (f"Before {text}".startswith(out))
+        )
+
+
+def test_no_marker_is_known_when_nothing_is_cited() -> None:
+    assert guarded("see [c1]", cited=()) == ("see ", MARKER)
+
+
+@pytest.mark.parametrize("text", ["ok ![alt text](x)", "ok <script>", "ok [c9]", "ok [c1,c9]"])
+def test_nothing_of_an_image_a_tag_or_a_marker_is_let_out(text: str) -> None:
+    assert guarded(text)[0] == "ok "
+
+
+FRAGMENTS = [
+    "[c1]", "[c2", "]", "c3", "![", "](", ")", "<", "b", ">", "=", " ", "http", "://", "x.example",
+    SOURCE_URL, "www.", ".", "script", "javascript:", "data:", "text/", "\n", "[", "<!--", "//",
+    "debian.org", ",", "\\", "한", LONG_URL[:300],
+]  # fmt: skip
+HOSTILE = st.lists(st.sampled_from(FRAGMENTS), max_size=14).map("".join)
+
+
+@given(HOSTILE, st.data())
+@settings(max_examples=400, deadline=None)
+def test_any_cut_of_any_text_ends_the_same(text: str, data: st.DataObject) -> None:
+    places = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    cuts = [0, *places, len(text)]
+    pieces = [text[start:end] for start, end in itertools.pairwise(cuts)]
+    whole_out, whole_code = guarded([text])
+    out, code = guarded(pieces)
+    assert code is whole_code
+    if code is None:
+        assert out == whole_out == text
+    else:
+        assert text.startswith(out)
+
+
+def seconds_for(text: str, width: int) -> float:
+    guard = Guard(("c1",), [SOURCE_URL], [PASSAGE])
+    began = time.perf_counter()
+    for at in range(0, len(text), width):
+        guard.feed(text[at : at + width])
+    guard.close()
+    return time.perf_counter() - began
+
+
+@pytest.mark.parametrize("unit", ["[", "<", "![", "[c", "w", ":", "](", "a", "<b "])
+def test_work_is_linear_on_hostile_text(unit: str) -> None:
+    short, long = unit * (2_000 // len(unit)), unit * (32_000 // len(unit))
+    base = min(seconds_for(short, 4) for _ in range(3))
+    assert min(seconds_for(long, 4) for _ in range(2)) < 16 * base * 6 + 0.05

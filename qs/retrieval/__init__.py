@@ -1,0 +1,1 @@
+"""Search behind one port: what a retriever promises, and the engines that keep the promise."""

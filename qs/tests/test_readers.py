@@ -1,0 +1,158 @@
+"""Goal: each format becomes the same readable page: headings, text, lists, code and tables.
+
+Method: small documents in, blocks of text out; and a few hostile ones that must end.
+"""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qs.ingest.html_reader import read_html
+from qs.ingest.markdown_reader import read_markdown
+from qs.ingest.page import Page
+from qs.ingest.readers import read_text, reader_of
+
+MARKDOWN = """---
+title: Ignored, for there is a heading
+---
+
+# Installing
+
+Get the *package* with `apt`, from [the archive](https://deb.example/):
+
+```sh
+apt update
+    apt install bsl
+```
+
+## On Debian
+
+1. First
+2. Second, which
+   goes on
+
+   with a paragraph
+   - inner `code`
+
+| name | meaning |
+|------|---------|
+| `A`  | the first |
+
+<!-- unseen --><div>Inside <b>HTML</b>.</div>
+
+## On Debian
+Again.
+"""
+
+HTML = """<!DOCTYPE html><html><head><title>The title</title><style>p{}</style></head><body>
+<nav><a href="/">Home</a></nav><header>Site <b>name</b></header>
+<div class="toc"><ul><li>8.5. Which package?</li></ul></div>
+<div class="chapter"><h1 class="title"><a id="tools"></a>Chapter 8.  Tools</h1>
+<p>Some   words<br/>on two lines.</p><script>alert(1)</script>
+<h2 id="search">8.5. Which <code>package</code>?</h2>
+<p>Execute either:</p>
+<ul><li><p><code>dpkg --search foo</code></p><p>in what is installed</p><pre>
+dlocate -S foo
+  indented
+</pre></li><li>second<ol start="3"><li>inner</li></ol></li></ul>
+<table><tr><th>Name</th><th>Meaning</th></tr><tr><td><p>A</p></td><td>the
+first</td></tr></table>
+<!-- unseen --><dl><dt>Term</dt><dd>what it means</dd></dl>
+</div><footer>Imprint</footer></body></html>"""
+
+
+def _texts(page: Page) -> list[list[str]]:
+    return [[block.text for block in section.blocks] for section in page.sections]
+
+
+def test_markdown_becomes_sections_of_plain_text() -> None:
+    page = read_markdown(MARKDOWN, "file")
+    assert page.title == "Installing"
+    assert [section.trail for section in page.sections] == [
+        ("Installing",),
+        ("Installing", "On Debian"),
+        ("Installing", "On Debian"),
+    ]
+    assert [section.anchor for section in page.sections] == [
+        "installing",
+        "on-debian",
+        "on-debian-1",
+    ]
+    assert _texts(page) == [
+        [
+            "Get the package with `apt`, from the archive:",
+            "    apt update\n        apt install bsl",
+        ],
+        [
+            "1. First\n2. Second, which goes on\n  with a paragraph\n  - inner `code`",
+            "name | meaning\n`A` | the first",
+            "Inside HTML.",
+        ],
+        ["Again."],
+    ]
+
+
+def test_markdown_is_named_by_its_metadata_or_its_file_when_it_has_no_heading() -> None:
+    assert read_markdown('---\ntitle: "A guide"\n---\ntext', "file").title == "A guide"
+    assert read_markdown("only text", "file").title == "file"
+
+
+def test_html_becomes_its_text_without_the_frame() -> None:
+    page = read_html(HTML, "file")
+    assert page.title == "Chapter 8. Tools"
+    assert [(section.trail[-1], section.anchor) for section in page.sections] == [
+        ("Chapter 8. Tools", "tools"),
+        ("8.5. Which package?", "search"),
+    ]
+    assert _texts(page) == [
+        ["Some words\non two lines."],
+        [
+            "Execute either:",
+            "- `dpkg --search foo`\n  in what is installed\n"
+            "      dlocate -S foo\n        indented\n"
+            "- second\n  3. inner",
+            "Name | Meaning\nA | the first",
+            "Term",
+            "what it means",
+        ],
+    ]
+
+
+def test_html_is_named_by_its_title_when_it_has_no_heading() -> None:
+    assert read_html("<title>The  title</title><p>text", "file").title == "The title"
+    assert read_html("<p>text", "file").title == "file"
+
+
+def test_a_table_that_holds_the_page_is_read_as_the_page() -> None:
+    page = read_html("<table><tr><td>menu<td><h1>Head</h1><p>text</table>", "file")
+    assert page.title == "Head"
+    assert _texts(page) == [["menu"], ["text"]]
+
+
+def test_html_ends_when_it_nests_without_end() -> None:
+    page = read_html("<div>" * 8_000 + "deep", "file")
+    assert _texts(page) == [["deep"]]
+
+
+def test_plain_text_becomes_paragraphs_under_underlined_headings() -> None:
+    page = read_text("Title\n=====\nfirst\nline\n\nPart\n----\n\n\nsecond\r\n\r\nthird", "file")
+    assert page.title == "Title"
+    assert [section.trail for section in page.sections] == [("Title",), ("Title", "Part")]
+    assert _texts(page) == [["first\nline"], ["second", "third"]]
+
+
+def test_only_known_names_have_a_reader() -> None:
+    assert reader_of("a/README.MD") is read_markdown
+    assert reader_of("a/page.htm") is read_html
+    assert reader_of("a/notes.txt") is read_text
+    assert reader_of("a/picture.png") is None
+    assert reader_of("Makefile") is None
+
+
+@given(st.text(alphabet="#-*`<>/=|[]()!&; \n\t1.abhlp\x01é検", max_size=300))
+def test_any_text_is_some_page(text: str) -> None:
+    for reader in (read_markdown, read_html, read_text):
+        page = reader(text, "file")
+        assert page.title
+        for section in page.sections:
+            assert section.blocks
+            assert all(block.text.strip() and "\x01" not in block.text for block in section.blocks)
