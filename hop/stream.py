@@ -6,8 +6,8 @@ request's own lifetime, under the program's drain, and ends in `done` whatever h
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Self
 
 import trio
@@ -55,10 +55,21 @@ class EventSink(ABC):
 
     async def emit(self, event: StreamEvent) -> None:
         """Send one event. An event out of order is our own mistake (OrderViolation)."""
-        self._order.advance(event)
+        with self._taking(seen(event)):
+            await self._deliver(event)
         if isinstance(event, CitationsProved):
             self._citations = event.citations
-        await self._deliver(event)
+
+    @contextmanager
+    def _taking(self, step: Seen) -> Iterator[None]:
+        """Advance the order by one step; an event that never left has not moved it."""
+        before = self._order.state, self._order.failure
+        self._order.see(step)
+        try:
+            yield
+        except BaseException:
+            self._order.state, self._order.failure = before
+            raise
 
     @property
     def opened(self) -> bool:
@@ -154,9 +165,9 @@ class StreamSink(EventSink):
 
     async def relay(self, step: Seen, frame: sse.Frame) -> None:
         """Pass on a frame that the next hop has checked; only its place in the order is."""
-        self._order.see(step)
         assert frame.data is not None
-        await self._send.send(_Told(sse.encode(frame.event, frame.data), step))
+        with self._taking(step):
+            await self._send.send(_Told(sse.encode(frame.event, frame.data), step))
 
     async def _deliver(self, event: StreamEvent) -> None:
         await self._send.send(_Told(to_wire(event), seen(event)))
@@ -234,11 +245,15 @@ async def _produced(
 async def _tell(sink: StreamSink, produce: Produce, send: trio.MemorySendChannel[_Told]) -> None:
     """Run the producer to `done`, whatever it meets: here a fault can only become an event."""
     async with send:
-        with sink.call.program.drain.work() as scope:
-            try:
+        log = sink.call.program.log
+        try:
+            with sink.call.program.drain.work() as scope:
                 await produce(sink)
-            except Exception:
-                sink.call.program.log.exception("unforeseen", phase=sink.call.phase)
+        except Exception:
+            log.exception("unforeseen", phase=sink.call.phase)
+        else:
+            if not (sink.closed or scope.cancelled_caught):
+                log.error("unforeseen", phase=sink.call.phase, cause="no `done` from the producer")
         if sink.closed:
             return
         drained = scope.cancelled_caught

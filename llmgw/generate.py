@@ -40,9 +40,10 @@ class Generation:
         try:
             await self._within_deadline(call, reply, sink)
         except GenerationFault as fault:
-            sink.call.program.log.warning(
-                "generation failed", reason_code=fault.code, detail=fault.detail
-            )
+            log = sink.call.program.log
+            # An abstention is an answer like any other; everything else asks for a look.
+            tell = log.info if fault.code is ReasonCode.MODEL_ABSTAINED else log.warning
+            tell("no answer", reason_code=fault.code, detail=fault.detail)
             await sink.fail(
                 fault.code,
                 retry_after_ms=fault.retry_after_ms,
