@@ -13,8 +13,8 @@ import trio
 from attrs import evolve, frozen
 from quart import Response
 
+from bff.chat_page import add_page
 from bff.config import BffSettings
-from bff.page import add_page
 from bff.qs_client import answered, relay
 from contracts.chat import ChatRequest
 from contracts.codec import encode

@@ -121,7 +121,7 @@ def document(service: Service) -> Schema:
         "components": {
             "schemas": schemas.in_order(),
             "responses": errors,
-            "parameters": _PARAMETERS,
+            "parameters": _parameters(service),
             "headers": _HEADERS,
             "securitySchemes": _SECURITY,
         },
@@ -135,6 +135,11 @@ def codes_by_status(codes: Iterable[ReasonCode]) -> dict[int, list[ReasonCode]]:
         if code.http is not None:
             found.setdefault(code.http, []).append(code)
     return dict(sorted(found.items()))
+
+
+def _parameters(service: Service) -> Schema:
+    streams = any(call.stream_in_query for call in service.calls)
+    return {**({"stream": _STREAM_PARAMETER} if streams else {}), **_HEADER_PARAMETERS}
 
 
 def _post(call: Call, schemas: Definitions, errors: Schema) -> Schema:
@@ -253,14 +258,11 @@ _HEADER_PARAMETERS: Final = {
         "Whole milliseconds that the caller will still wait; 0 is answered with 504.",
     ),
 }
-_PARAMETERS: Final[Schema] = {
-    "stream": {
-        "name": "stream",
-        "in": "query",
-        "description": "Stream the answer; `options.stream` says the same.",
-        "schema": {"type": "boolean", "default": False},
-    },
-    **_HEADER_PARAMETERS,
+_STREAM_PARAMETER: Final[Schema] = {
+    "name": "stream",
+    "in": "query",
+    "description": "Stream the answer; `options.stream` says the same.",
+    "schema": {"type": "boolean", "default": False},
 }
 _HEADERS: Final[Schema] = {
     "x-request-id": {"required": True, "schema": {**_TEXT, **REQUEST_ID.schema()}},

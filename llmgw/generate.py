@@ -18,7 +18,7 @@ from hop.stream import EventSink
 from llmgw import prompt
 from llmgw.config import GatewaySettings
 from llmgw.faults import GenerationFault
-from llmgw.providers.port import ModelCall, PromptMessage, Provider
+from llmgw.providers.port import Content, ModelCall, ModelEvent, PromptMessage, Provider
 from llmgw.reply import CitedChunks, Reply, TextOut
 
 
@@ -51,7 +51,9 @@ class Generation:
                 usage=_usage(reply),
             )
             return
-        await sink.done(reply.model or call.model, _usage(reply))
+        if usage := _usage(reply):
+            sink.call.program.metrics.tokens(usage.prompt_tokens, usage.completion_tokens)
+        await sink.done(reply.model or call.model, usage)
 
     async def _within_deadline(self, call: ModelCall, reply: Reply, sink: EventSink) -> None:
         with trio.move_on_at(sink.call.deadline.at):
@@ -65,9 +67,15 @@ class Generation:
         outlet = _Outlet(sink, self.request.context.chunks, whole=not call.stream)
         async with self.provider.open(call) as events:
             async for event in events:
+                self._log_content(event, sink)
                 await outlet.let_out(reply.feed(event))
         await outlet.let_out(reply.close())
         await outlet.close()
+
+    def _log_content(self, event: ModelEvent, sink: EventSink) -> None:
+        """What the model writes, before it is judged; only where LOG_CONTENT asks for it."""
+        if self.settings.log_content and isinstance(event, Content):
+            sink.call.program.log.info("model wrote", content=event.text)
 
     def _model_call(self) -> ModelCall:
         """The request as the model server gets it: the one mapping from ours to theirs."""

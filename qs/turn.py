@@ -55,6 +55,8 @@ class Turn:
 
     async def _retrieve(self, call: Call) -> Sequence[Hit]:
         call.phase = "retrieval"
+        if self.settings.log_content:
+            call.program.log.info("question", content=self.request.message.content)
         began = call.program.now()
         limit = began + self.settings.retrieval_timeout_ms / 1000
         with trio.move_on_at(min(limit, call.deadline.at)) as scope:

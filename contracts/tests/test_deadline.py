@@ -1,4 +1,4 @@
-"""Goal: inner hops always have less time than outer ones, and no millisecond is lost to rounding."""
+"""Goal: inner hops have less time than outer ones, and no millisecond is lost to rounding."""
 
 import pytest
 from hypothesis import given

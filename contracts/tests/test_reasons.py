@@ -10,8 +10,9 @@ from contracts.reasons import MessageKey, Modes, NextAction, ReasonCode
 
 PAGE = (Path(reasons.__file__).parents[1] / "docs" / "contract.md").read_text("utf-8")
 SECTION = PAGE.partition("## 7.")[2].partition("## 8.")[0]
-ROW = re.compile(r"^\| ([A-Z_]+) \| (.*?) \| (.*?) \| (.*?) \|", re.MULTILINE)
-TABLE = {code: (kind, key, retry) for code, kind, key, retry in ROW.findall(SECTION)}
+ROWS = re.findall(r"^\| (?=[A-Z_]+ \|)(.*)$", SECTION, re.MULTILINE)
+CELLS = [[cell.strip() for cell in row.split("|")] for row in ROWS]
+TABLE = {code: (kind, key, retry) for code, kind, key, retry, *_ in CELLS}
 
 
 def http_of(kind: str) -> int | None:
@@ -65,11 +66,9 @@ def test_code_that_can_be_told_has_its_messages_text_and_action() -> None:
 
 
 def test_code_is_its_name_in_json_and_in_text() -> None:
-    assert ReasonCode("HOP_TIMEOUT") is ReasonCode.HOP_TIMEOUT
+    assert {code.name: code.value for code in ReasonCode} == {code: code for code in TABLE}
     assert f"{ReasonCode.HOP_TIMEOUT}" == "HOP_TIMEOUT"
     assert f"{MessageKey.BUSY}" == "busy"
-    with pytest.raises(ValueError, match="not a valid"):
-        ReasonCode("NO_SUCH_CODE")
 
 
 def test_only_streams_can_stall() -> None:

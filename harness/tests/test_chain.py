@@ -145,7 +145,7 @@ async def test_a_dead_part_is_a_fallback_in_both_modes(
         async with world.stream(QUESTION) as events:
             seen = await events.rest()
     assert code_of(plain) == code
-    assert plain["answer"]["content"] == ReasonCode(code).text
+    assert plain["answer"]["content"] == ReasonCode[code].text
     assert [name for name, _ in seen][-2:] == ["error", "done"]
     assert code_of(data_of(seen, "done")) == code
 
@@ -190,6 +190,26 @@ async def test_no_text_of_question_or_answer_is_in_any_log(autojump_clock: MockC
         logged = "".join(running.out.getvalue() for running in world.programs.values())
     for text in ("dpkg", "belongs", "Mongolia", "Title 1"):
         assert text not in logged
+
+
+async def test_question_and_reply_are_logged_when_log_content_asks_for_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world(PASSAGES, environ={"LOG_CONTENT": "true"}) as world:
+        await world.ask(QUESTION)
+        asked = [line["content"] for line in world.programs["qs"].lines() if "content" in line]
+        wrote = [line["content"] for line in world.programs["llmgw"].lines() if "content" in line]
+    assert asked == [QUESTION]
+    assert "dpkg -S filename" in "".join(cast(list[str], wrote))
+
+
+async def test_tokens_are_counted(autojump_clock: MockClock) -> None:
+    async with open_world(PASSAGES) as world:
+        usage = (await world.ask(QUESTION)).json()["usage"]
+        exposed = world.programs["llmgw"].program.metrics.exposition().decode()
+    for kind in ("prompt", "completion"):
+        expected = f'bsl_tokens_total{{kind="{kind}",service="llmgw"}} {usage[f"{kind}_tokens"]}.0'
+        assert expected in exposed
 
 
 async def left_alone(world: World) -> None:

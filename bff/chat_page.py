@@ -1,6 +1,6 @@
 """The chat page, served as files: HTML, CSS and ES modules, and nothing from anywhere else.
 
-Only the files of this folder are served, read once when the program starts.
+Only the files of `page/` are served, read once when the program starts.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from werkzeug.exceptions import NotFound
 
 from hop.lifetime import HopApp
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parent / "page"
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
