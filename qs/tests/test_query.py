@@ -5,6 +5,8 @@ examples from the scripts that the tokenizers of SQLite get wrong.
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from hypothesis import given
@@ -29,11 +31,12 @@ def _table(*documents: str) -> sqlite3.Connection:
 
 
 def _finds(document: str, question: str) -> bool:
-    found = _table(document).execute(
-        "SELECT count(*) FROM chunks_fts WHERE chunks_fts MATCH ?",
-        (any_of(query_terms(question)),),
-    )
-    return bool(found.fetchone()[0])
+    with closing(_table(document)) as table:
+        found = table.execute(
+            "SELECT count(*) FROM chunks_fts WHERE chunks_fts MATCH ?",
+            (any_of(query_terms(question)),),
+        )
+        return bool(found.fetchone()[0])
 
 
 @pytest.mark.parametrize(
@@ -44,12 +47,17 @@ def test_the_query_language_is_never_reached_when_a_question_looks_like_it(hosti
     _finds("anything at all", hostile)
 
 
-EMPTY_TABLE = _table("one document")
+@pytest.fixture(scope="module")
+def one_document() -> Iterator[sqlite3.Connection]:
+    with closing(_table("one document")) as table:
+        yield table
 
 
-@given(ANY_TEXT)
-def test_fts5_takes_the_query_when_the_text_is_anything(text: str) -> None:
-    EMPTY_TABLE.execute(
+@given(text=ANY_TEXT)
+def test_fts5_takes_the_query_when_the_text_is_anything(
+    one_document: sqlite3.Connection, text: str
+) -> None:
+    one_document.execute(
         "SELECT rowid FROM chunks_fts WHERE chunks_fts MATCH ?", (any_of(query_terms(text)),)
     ).fetchall()
 
