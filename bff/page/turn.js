@@ -48,7 +48,7 @@ export class Turn {
     if (name === "meta") this.#requestId = data.request_id;
     if (name === "sources") this.#showSources(data.sources);
     if (name === "citations") this.#showCitations(data.citations);
-    if (name === "delta") this.#showDelta(data.text);
+    if (name === "delta") this.#showDelta(data.delta);
     if (name === "error") this.#showError(data);
     if (name === "done") this.#showDone(data);
   }

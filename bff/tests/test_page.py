@@ -8,9 +8,11 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import attrs
 import pytest
 
 from contracts import limits
+from contracts.events import EVENTS
 from contracts.reasons import MessageKey
 
 PAGE = Path(__file__).parents[1] / "page"
@@ -176,3 +178,10 @@ def test_page_has_the_fixed_text_for_a_failure_no_server_could_tell() -> None:
     texts = dict(re.findall(r'(\w+): "([^"]*)"', block[1]))
     assert texts
     assert texts.items() <= {key.value: key.text for key in MessageKey}.items()
+
+
+def test_turn_reads_of_each_event_what_the_contract_puts_there() -> None:
+    read = re.findall(r'name === "(\w+)"\).*\bdata\.(\w+)', SCRIPTS["turn.js"])
+    assert {name for name, _ in read} == {"meta", "sources", "citations", "delta"}
+    for name, key in read:
+        assert key in attrs.fields_dict(EVENTS[name]), f"`{name}` has no `{key}`"
