@@ -77,7 +77,7 @@ class _Chat:
         try:
             with call.program.drain.work() as drain, trio.move_on_at(call.deadline.at):
                 reply = await self._asked(call, request)
-                whole = await answered(reply)
+                whole = await answered(reply, call.ids)
                 response = whole.response
                 call.outcome = Outcome(response.status, response.reason_code)
                 return body_response(whole.raw, call.ids)
@@ -95,7 +95,7 @@ class _Chat:
         """QS's reply, its head read, open for the rest of the request. Raises HopFault, Refusal."""
         call.phase = "calling qs"
         post = self.qs.post("/chat", encode(request), call.onward_headers())
-        with trio.move_on_at(call.deadline.at):
+        with call.program.drain.work() as drain, trio.move_on_at(call.deadline.at):
             reply = await call.request.lifetime.enter_async_context(post)
             call.phase = "relaying"
             if reply.ok:
@@ -104,6 +104,8 @@ class _Chat:
             if error.code is ReasonCode.INPUT_NOT_FOUND:
                 raise Refusal(error.code, error.message)
             raise error.fault()
+        if drain.cancelled_caught:
+            raise shutting_down()
         raise HopFault(ReasonCode.HOP_TIMEOUT, "no answer from QS in time")
 
 

@@ -15,6 +15,7 @@ from contracts.reasons import ReasonCode
 from contracts.strict_json import ContractViolation, Violation
 from hop.call import HopFault, Reply, mapped
 from hop.stream import StreamSink
+from hop.tracing import CallIds
 
 _READ = frozenset({"error", "done"})
 
@@ -27,11 +28,14 @@ class Answered:
     response: ChatResponse
 
 
-async def answered(reply: Reply) -> Answered:
-    """QS's answer in one body, proved. Raises HopFault."""
+async def answered(reply: Reply, ids: CallIds) -> Answered:
+    """QS's answer in one body, proved, and proved to be this call's. Raises HopFault."""
     raw = await reply.body("application/json")
     with mapped():
-        return Answered(raw, decode(raw, ChatResponse))
+        response = decode(raw, ChatResponse)
+    if (response.request_id, response.trace_id) != (ids.request_id, ids.trace_id):
+        raise HopFault(ReasonCode.HOP_PROTOCOL_ERROR, "the answer carries another call's ids")
+    return Answered(raw, response)
 
 
 async def relay(reply: Reply, sink: StreamSink) -> None:
@@ -48,6 +52,7 @@ async def relay(reply: Reply, sink: StreamSink) -> None:
 def _seen(frame: sse.Frame) -> Seen:
     if frame.event in _READ:
         return seen(from_frame(frame))
-    if frame.event not in EVENTS or frame.data is None or frame.others:
+    one_line = frame.data is not None and b"\n" not in frame.data
+    if frame.event not in EVENTS or not one_line or frame.others:
         raise ContractViolation([Violation("$", f"not an event: {frame.event[:64]!r}")])
     return Seen(Step(frame.event))

@@ -69,8 +69,8 @@ class Decoder:
         rest = bytes(self._buffer[self._line_start :])
         assert not _LINE_END.search(rest), "every whole line is taken before the end"
         self._line_start = self._scanned = len(self._buffer)
-        if rest:
-            self._take(self._without_bom(rest))
+        if line := self._without_bom(rest):
+            self._take(line)
         return self._dispatch()
 
     def _next_line(self) -> bytes | None:

@@ -5,7 +5,7 @@ becomes a `HopFault` with a HOP_* code. What came back is bytes until the contra
 otherwise, and a body is never longer than its cap.
 """
 
-import math
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
@@ -23,12 +23,14 @@ from hop.metrics import Metrics
 
 _STATUS_OK = 200
 _LINGER_S = 0.02  # for the empty chunk that follows `done`
+_WHOLE_SECONDS = re.compile(r"[0-9]{1,6}")
 _KEEP_IDLE_S = 2.0  # Well under the 30 s after which our servers close an idle connection.
 # The literal map of foreign exceptions; the first that fits counts.
 _FAULTS: tuple[tuple[type[Exception], ReasonCode], ...] = (
     (httpx.ConnectTimeout, ReasonCode.HOP_UNREACHABLE),
     (httpx.ConnectError, ReasonCode.HOP_UNREACHABLE),
     (httpx.UnsupportedProtocol, ReasonCode.HOP_UNREACHABLE),
+    (UnicodeError, ReasonCode.HOP_UNREACHABLE),  # a host that is no name
     (httpx.TransportError, ReasonCode.HOP_DISCONNECTED),
     (httpx.StreamError, ReasonCode.HOP_DISCONNECTED),
     (sse.FrameTooLarge, ReasonCode.HOP_PROTOCOL_ERROR),
@@ -183,7 +185,7 @@ class NextHop:
             response = await self.client.get(
                 self.base_url + "/health", timeout=httpx.Timeout(self.connect_timeout_s)
             )
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, UnicodeError) as error:
             return False, f"{self.base_url}: {type(error).__name__}"
         return response.status_code == _STATUS_OK, f"{self.base_url}: {response.status_code}"
 
@@ -199,5 +201,6 @@ def mapped() -> Iterator[None]:
 
 
 def _retry_after_ms(headers: Mapping[str, str]) -> int | None:
+    """`Retry-After` where it is whole seconds, and not so many that it is nonsense."""
     value = headers.get("retry-after", "")
-    return math.ceil(int(value) * 1000) if value.isascii() and value.isdigit() else None
+    return int(value) * 1000 if _WHOLE_SECONDS.fullmatch(value) else None

@@ -9,6 +9,7 @@ what they mean maps them.
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 
+import httpcore
 import httpx
 import trio
 from attrs import define, field
@@ -64,21 +65,40 @@ class ResponseBytes:
 async def send(client: httpx.AsyncClient, make: Callable[[], httpx.Request]) -> httpx.Response:
     """Send what `make` makes and read the response's head.
 
-    A kept connection that turns out to be dead is redone once, on a new one.
+    A kept connection that turns out to be dead is redone, until it is on a new one.
     """
-    for may_redo in (True, False):
-        request, reused = make(), True
-
-        async def trace(event: str, _: Mapping[str, object]) -> None:
-            nonlocal reused
-            if event == "connection.connect_tcp.started":
-                reused = False
-
+    while True:
+        request, connecting = make(), _Connecting()
         request.stream = RequestBytes(request.content)
-        request.extensions["trace"] = trace
+        request.extensions["trace"] = connecting.trace
         try:
             return await client.send(request, stream=True)
         except DEAD_CONNECTION:
-            if not (may_redo and reused):
+            if connecting.begun:
                 raise
-    raise AssertionError("the second try returns or raises")
+        except BaseException:
+            await connecting.abandon()
+            raise
+
+
+@define
+class _Connecting:
+    """What httpcore tells of the connection that a request is sent on: whether it is a new one.
+
+    httpcore 1.0.9 forgets a connection that is cancelled between its opening and its first use: it
+    would stay open for as long as the process lives. `abandon` closes it.
+    """
+
+    begun: bool = False
+    _opened: object = None
+
+    async def trace(self, event: str, info: Mapping[str, object]) -> None:
+        if event == "connection.connect_tcp.started":
+            self.begun = True
+        elif event == "connection.connect_tcp.complete":
+            self._opened = info["return_value"]
+
+    async def abandon(self) -> None:
+        if isinstance(self._opened, httpcore.AsyncNetworkStream):
+            with trio.move_on_after(CLEANUP_MS / 1000, shield=True):
+                await self._opened.aclose()

@@ -2,7 +2,8 @@
 
 `ts, level, service, event, trace_id, request_id` stand on every line; the ids come from the task's
 context, into which the request binds them once. The text of questions, chunks and answers is
-never logged unless `LOG_CONTENT=true`: only `content` takes such text.
+never logged unless `LOG_CONTENT=true`: only `content` takes such text. Lines are ASCII, so that
+they can be written whatever the encoding of the output.
 """
 
 import logging
@@ -31,7 +32,7 @@ def make_log(service: str, level: str, out: TextIO) -> Log:
                 structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
                 structlog.processors.format_exc_info,
                 _in_order,
-                structlog.processors.JSONRenderer(ensure_ascii=False),
+                structlog.processors.JSONRenderer(),
             ],
             wrapper_class=structlog.make_filtering_bound_logger(
                 logging.getLevelNamesMapping()[level.upper()]

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TypeVar
 
 import httpx
@@ -48,17 +49,21 @@ def run(
 
 
 async def _serve(program: Program, settings: S, open_app: OpenApp[S]) -> int:
-    try:
-        listeners = await open_listeners(settings.host, settings.port)
-    except CannotListen as error:
-        print(f"{settings.SERVICE}: {error}", file=sys.stderr)
-        return _EXIT_CANNOT_SERVE
-    async with make_client() as client, open_app(program, settings, client) as app:
-        port = listeners[0].socket.getsockname()[1]
-        program.log.info("serving", host=settings.host, port=port)
-        await serve(
-            app, listeners, drain=program.drain, limits=serving_limits(settings), stop=_told_to_stop
-        )
+    # From before the first line is logged: whoever has read it may send a signal.
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        try:
+            listeners = await open_listeners(settings.host, settings.port)
+        except CannotListen as error:
+            print(f"{settings.SERVICE}: {error}", file=sys.stderr)
+            return _EXIT_CANNOT_SERVE
+        except UnicodeError:
+            print(f"{settings.SERVICE}: {settings.host!r} is no host name", file=sys.stderr)
+            return _EXIT_CANNOT_SERVE
+        async with make_client() as client, open_app(program, settings, client) as app:
+            port = listeners[0].socket.getsockname()[1]
+            program.log.info("serving", host=settings.host, port=port)
+            limits, stop = serving_limits(settings), partial(anext, signals)
+            await serve(app, listeners, drain=program.drain, limits=limits, stop=stop)
     program.log.info("stopped")
     return 0
 
@@ -69,12 +74,6 @@ def serving_limits(settings: HopSettings) -> Limits:
         stall_s=settings.client_stall_timeout_ms / 1000,
         drain_s=settings.drain_timeout_ms / 1000,
     )
-
-
-async def _told_to_stop() -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            return
 
 
 def _random_hex(digits: int) -> str:

@@ -5,7 +5,15 @@ import json
 import pytest
 from attrs import asdict, evolve
 
-from contracts.chat import Answer, ChatRequest, ChatResponse, Citation, Source, UserMessage
+from contracts.chat import (
+    Answer,
+    ChatRequest,
+    ChatResponse,
+    Citation,
+    ErrorBody,
+    Source,
+    UserMessage,
+)
 from contracts.codec import ContractViolation, decode, encode
 from contracts.limits import MESSAGE_CHARS, TOP_K_DEFAULT
 from contracts.reasons import MessageKey, NextAction, ReasonCode
@@ -132,3 +140,17 @@ def test_message_is_taken_at_its_ends(length: int) -> None:
 def test_session_is_taken_with_an_empty_history() -> None:
     data = b'{"message":{"role":"user","content":"Why?"},"session_id":"s","history":[]}'
     assert decode(data, ChatRequest).session_id == "s"
+
+
+def test_response_is_refused_when_any_key_is_absent() -> None:
+    told = json.loads(encode(OK))
+    for key in told:
+        with pytest.raises(ContractViolation, match=rf"^\$\.{key}: required$"):
+            decode(json.dumps({k: v for k, v in told.items() if k != key}).encode(), ChatResponse)
+
+
+def test_list_of_details_has_a_cap_when_it_is_received() -> None:
+    error = {"code": "INPUT_INVALID", "message": "m", "details": [0] * 100_000}
+    body = {"error": error, "trace_id": "1" * 32, "request_id": "r"}
+    with pytest.raises(ContractViolation, match=r"^\$\.error\.details: 100000 items; 0 to 32"):
+        decode(json.dumps(body).encode(), ErrorBody)

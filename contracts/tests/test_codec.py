@@ -11,7 +11,7 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.chat import ChatRequest, ChatResponse, ErrorBody
+from contracts.chat import ChatRequest, ErrorBody
 from contracts.codec import ContractViolation, Violation, decode, encode, structure
 from contracts.events import Delta, Done, Meta
 from contracts.generation import GenerateRequest
@@ -35,8 +35,8 @@ def found(data: bytes, kind: type = ChatRequest) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("kind", KINDS)
 @quick(20)
 @given(data=st.data())
-def test_value_comes_back_as_encoded(kind: type, data: st.DataObject) -> None:
-    value: object = decode(encoded(data.draw(legal(kind))), kind)
+def test_value_comes_back_as_encoded(kind: type[object], data: st.DataObject) -> None:
+    value = decode(encoded(data.draw(legal(kind))), kind)
     again = encode(value)
     assert decode(again, kind) == value
     assert encode(decode(again, kind)) == again
@@ -274,13 +274,6 @@ def test_lengths_are_looked_at_before_elements() -> None:
     assert found(many, GenerateRequest) == [("$.messages", "200000 items; 1 to 64 are allowed")]
 
 
-def test_list_of_details_has_a_cap_when_it_is_received() -> None:
-    error = {"code": "INPUT_INVALID", "message": "m", "details": [0] * 100_000}
-    body = {"error": error, "trace_id": "1" * 32, "request_id": "r"}
-    expected = [("$.error.details", "100000 items; 0 to 32 are allowed")]
-    assert found(encoded(body), ErrorBody) == expected
-
-
 @frozen
 class _Unordinary:
     """A type of a test's own, with a law between its fields."""
@@ -301,10 +294,3 @@ def test_law_between_fields_is_asserted_when_encoding_and_refused_when_decoding(
 
 def test_law_is_not_asked_when_the_shape_is_wrong() -> None:
     assert found(b'{"a":2,"b":"1"}', _Unordinary) == [("$.b", "expected an integer, got a string")]
-
-
-@pytest.mark.parametrize("kind", [ChatResponse, Done, Meta])
-def test_response_is_refused_when_any_key_is_absent(kind: type) -> None:
-    violation = violated(b"{}", kind)
-    assert violation.total >= 4
-    assert {v.problem for v in violation.violations} == {"required"}

@@ -149,6 +149,7 @@ def test_frame_comes_at_its_blank_line_and_not_a_byte_later() -> None:
         (b"data: a\n\n", None),
         (b": heart", None),
         (b"\xef\xbb\xbfdata: a", Frame("", b"a")),
+        (b"\xef\xbb\xbf", None),
     ],
 )
 def test_end_gives_what_no_blank_line_closed(stream: bytes, left: Frame | None) -> None:

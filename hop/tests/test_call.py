@@ -153,13 +153,15 @@ async def test_a_frame_that_no_blank_line_ends_is_not_a_frame(autojump_clock: Mo
 
 
 async def test_nobody_there_is_unreachable(autojump_clock: MockClock) -> None:
-    async with trio.open_nursery() as nursery:
-        async with make_client(MemoryNetwork(nursery).transport()) as client:
-            hop = NextHop(client, "http://next", 1.0, Metrics("probe"))
-            with pytest.raises(HopFault) as caught:
-                async with hop.post("/x", b"{}", {}):
-                    raise AssertionError
-            check = await hop.check()
+    async with (
+        trio.open_nursery() as nursery,
+        make_client(MemoryNetwork(nursery).transport()) as client,
+    ):
+        hop = NextHop(client, "http://next", 1.0, Metrics("probe"))
+        with pytest.raises(HopFault) as caught:
+            async with hop.post("/x", b"{}", {}):
+                raise AssertionError
+        check = await hop.check()
     assert caught.value.code is ReasonCode.HOP_UNREACHABLE
     assert check == (False, "http://next: ConnectError")
 
@@ -188,7 +190,7 @@ async def test_a_connection_that_hangs_is_unreachable_at_the_limit(
 
 
 def error(code: str) -> bytes:
-    info = ErrorInfo(ReasonCode(code), "because", ())
+    info = ErrorInfo(ReasonCode[code], "because", ())
     return encode(ErrorBody(info, "ab" * 16, "r-1"))
 
 
@@ -255,9 +257,12 @@ async def test_retry_after_is_carried_on_where_it_is_whole_seconds(
 async def test_what_is_sent_is_one_json_post_that_wants_no_encoding(
     autojump_clock: MockClock,
 ) -> None:
-    async with edge_to(whole(200, {})) as edge:
-        async with edge.hop.post("/x", b'{"a":1}', {"x-request-id": "r"}) as reply:
-            assert await reply.body("application/json") == b"{}"
+    asked_with = {"x-request-id": "r"}
+    async with (
+        edge_to(whole(200, {})) as edge,
+        edge.hop.post("/x", b'{"a":1}', asked_with) as reply,
+    ):
+        assert await reply.body("application/json") == b"{}"
     (asked,) = edge.upstream.asked
     assert (asked.line, asked.body) == ("POST /x HTTP/1.1", b'{"a":1}')
     assert asked.headers["content-type"] == "application/json"
@@ -319,6 +324,7 @@ async def test_after_done_a_connection_is_kept_where_its_end_is_near(
                 assert frame is not None
                 assert frame.event == "done"
         took = trio.current_time()
+        await trio.testing.wait_all_tasks_blocked()
         assert (len(edge.network.links) == 1) is calls_on_one_connection
     assert took < 0.1
 

@@ -70,7 +70,7 @@ async def test_a_kept_connection_that_died_is_redone_on_a_new_one(
 async def test_several_dead_connections_do_not_fail_a_call(
     autojump_clock: MockClock, death: str
 ) -> None:
-    async with asking(dying_when_kept(death)) as (upstream, network, client):
+    async with asking(dying_when_kept(death)) as (_, network, client):
         async with trio.open_nursery() as nursery:
             for _ in range(3):
                 nursery.start_soon(ask, client)
