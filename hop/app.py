@@ -165,5 +165,6 @@ def _not_routed(program: Program, error: HTTPException) -> Response:
     response = error_response(Refusal(code, asked), ids)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["allow"] = ", ".join(sorted(error.valid_methods))
-    program.log.info("not routed", path=request.path[:200], reason_code=code)
+    program.metrics.call_ended("error", code, 0.0, None)
+    program.log.info("not routed", path=request.path[:200], status="error", reason_code=code)
     return response

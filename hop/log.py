@@ -3,11 +3,13 @@
 `ts, level, service, event, trace_id, request_id` stand on every line; the ids come from the task's
 context, into which the request binds them once. The text of questions, chunks and answers is
 never logged unless `LOG_CONTENT=true`: only `content` takes such text. Lines are ASCII, so that
-they can be written whatever the encoding of the output.
+they can be written whatever the encoding of the output. A line that cannot be written (a full
+disk, a closed pipe) is lost: a call never fails because it could not be logged.
 """
 
 import logging
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import TextIO, cast
 
 import structlog
@@ -25,7 +27,7 @@ def make_log(service: str, level: str, out: TextIO) -> Log:
     return cast(
         Log,
         structlog.wrap_logger(
-            structlog.PrintLogger(out),
+            _Lines(out),
             processors=[
                 structlog.contextvars.merge_contextvars,
                 structlog.processors.add_log_level,
@@ -45,6 +47,20 @@ def make_log(service: str, level: str, out: TextIO) -> Log:
 def bind_call(request_id: str, trace_id: str) -> None:
     """Put the ids on every line that this task, and those it starts, write from here on."""
     structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace_id)
+
+
+class _Lines:
+    """Writes lines, and loses those that cannot be written. Every level writes alike."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def msg(self, line: str) -> None:
+        with suppress(OSError, ValueError):  # ValueError: the file is closed
+            self._out.write(line + "\n")
+            self._out.flush()
+
+    debug = info = warning = error = exception = critical = msg
 
 
 def _in_order(_: WrappedLogger, __: str, line: Line) -> Line:

@@ -8,9 +8,8 @@ import argparse
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from typing import TypeVar
 
 import httpx
@@ -62,10 +61,22 @@ async def _serve(program: Program, settings: S, open_app: OpenApp[S]) -> int:
         async with make_client() as client, open_app(program, settings, client) as app:
             port = listeners[0].socket.getsockname()[1]
             program.log.info("serving", host=settings.host, port=port)
-            limits, stop = serving_limits(settings), partial(anext, signals)
-            await serve(app, listeners, drain=program.drain, limits=limits, stop=stop)
+            async with trio.open_nursery() as nursery:
+                told = trio.Event()
+                nursery.start_soon(_heed, signals, told, nursery.cancel_scope)
+                limits = serving_limits(settings)
+                await serve(app, listeners, drain=program.drain, limits=limits, stop=told.wait)
+                nursery.cancel_scope.cancel()
     program.log.info("stopped")
     return 0
+
+
+async def _heed(signals: AsyncIterator[int], told: trio.Event, all_of_it: trio.CancelScope) -> None:
+    """The first signal asks for a drain; the second does not wait for it."""
+    await anext(signals)
+    told.set()
+    await anext(signals)
+    all_of_it.cancel()
 
 
 def serving_limits(settings: HopSettings) -> Limits:

@@ -161,7 +161,7 @@ class HopSettings:
         "BODY_TIMEOUT_MS",
         limits.BODY_TIMEOUT_MS,
         milliseconds,
-        "a request's head or body arriving",
+        "a request's body arriving",
     )
     client_stall_timeout_ms: int = setting(
         "CLIENT_STALL_TIMEOUT_MS",

@@ -1,11 +1,20 @@
 """The log's lines: JSON, the same keys first, the call's ids on each. Text in memory."""
 
+import errno
 import io
 import json
 
 import trio
 
 from hop.log import bind_call, make_log
+
+
+class FullDisk(io.StringIO):
+    tried = 0
+
+    def write(self, _: str) -> int:
+        self.tried += 1
+        raise OSError(errno.ENOSPC, "no space left on device")
 
 
 async def test_every_line_has_the_same_keys_when_no_call_is_bound() -> None:
@@ -47,6 +56,16 @@ async def test_lines_below_the_level_are_dropped() -> None:
     log.info("no")
     log.warning("yes")
     assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == ["yes"]
+
+
+async def test_a_line_that_cannot_be_written_is_lost_and_nothing_fails() -> None:
+    out = io.StringIO()
+    log = make_log("qs", "info", out)
+    out.close()
+    log.info("nobody reads this")
+    full = FullDisk()
+    make_log("qs", "info", full).error("nor this")
+    assert full.tried == 1
 
 
 async def test_an_exception_is_one_line_when_it_is_logged() -> None:

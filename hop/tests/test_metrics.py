@@ -100,6 +100,7 @@ async def test_no_label_holds_what_a_client_sent(autojump_clock: MockClock) -> N
         found = series((await stage.client.get("http://hop/metrics")).text)
     ends = {(s["status"], s["reason_code"]) for name, s in found if name == "bsl_requests_total"}
     assert ends <= {
+        ("error", "INPUT_NOT_FOUND"),
         ("ok", ""),
         ("error", "ADMISSION_QUEUE_FULL"),
         ("error", "INTERNAL_ERROR"),
