@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -203,6 +203,28 @@ async def test_a_live_call_of_the_bff_ends_with_its_reason() -> None:
     async with silent() as qs, started("bff", BFF_QS_URL=qs, **SHORT_DRAIN) as program:
         answer = await ended_by_drain(program, "/chat?stream=true", CHAT)
     assert b"ADMISSION_SHUTTING_DOWN" in answer
+
+
+async def test_a_second_signal_does_not_wait_for_the_drain() -> None:
+    client = httpx.AsyncClient(trust_env=False, timeout=10)
+
+    async def ask(url: str) -> None:
+        with suppress(httpx.HTTPError):
+            await client.post(f"{url}/chat", json=CHAT)
+
+    async with (
+        silent() as qs,
+        started("bff", BFF_QS_URL=qs, DRAIN_TIMEOUT_MS="3500") as program,
+        client,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(ask, program.url)
+        await trio.sleep(0.3)
+        program.process.send_signal(signal.SIGTERM)
+        await trio.sleep(0.2)
+        code, took, _ = await program.stop(signal.SIGTERM)
+    assert code == 0
+    assert took < 2
 
 
 async def test_a_live_stream_of_qs_ends_with_its_reason(tmp_path: Path) -> None:
