@@ -33,6 +33,10 @@ TITLE_CHARS: Final = 1_000
 URL_CHARS: Final = 2_048
 SNIPPET_CHARS: Final = 400
 
+# What a server may say of tokens and of waiting, before it is nonsense.
+TOKENS_MAX: Final = 1_000_000_000
+RETRY_AFTER_MAX_MS: Final = 3_600_000
+
 # Answers and streams (CONTRACT §5).
 ANSWER_MAX_CHARS: Final = 8_192
 CITATIONS_MAX: Final = 6

@@ -43,7 +43,17 @@ def make_app(
     def unforeseen(cause: BaseException) -> None:
         program.log.error("unforeseen", exc_info=cause)
 
-    app = HopApp(program.settings.SERVICE, on_error=unforeseen, max_body_bytes=body_bytes)
+    def unserved(status: int | None) -> None:
+        code = ReasonCode.CLIENT_DISCONNECTED if status is None else None
+        program.metrics.call_ended("refused" if status else "gone", code, 0.0, None)
+        program.log.info("not served", http_status=status, reason_code=code)
+
+    app = HopApp(
+        program.settings.SERVICE,
+        on_error=unforeseen,
+        max_body_bytes=body_bytes,
+        on_unserved=unserved,
+    )
     app.url_map.merge_slashes = False  # it would redirect, and nothing here is anywhere else
 
     @app.get("/health")

@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 from contracts import sse
 from contracts.chat import ErrorBody
 from contracts.codec import decode
-from contracts.limits import EVENT_BYTES, RESPONSE_BODY_BYTES
+from contracts.limits import EVENT_BYTES, RESPONSE_BODY_BYTES, RETRY_AFTER_MAX_MS
 from contracts.reasons import ReasonCode
 from contracts.strict_json import ContractViolation
 from hop.exchange import ResponseBytes, send
@@ -201,6 +201,8 @@ def mapped() -> Iterator[None]:
 
 
 def _retry_after_ms(headers: Mapping[str, str]) -> int | None:
-    """`Retry-After` where it is whole seconds, and not so many that it is nonsense."""
+    """`Retry-After` where it is whole seconds, an hour at most."""
     value = headers.get("retry-after", "")
-    return int(value) * 1000 if _WHOLE_SECONDS.fullmatch(value) else None
+    if not _WHOLE_SECONDS.fullmatch(value):
+        return None
+    return min(int(value) * 1000, RETRY_AFTER_MAX_MS)

@@ -12,6 +12,7 @@ task alive for the whole idle time after the client has left.
 """
 
 import re
+from collections.abc import Callable
 from typing import cast
 
 import h11
@@ -66,6 +67,7 @@ class Http1Protocol(H11Protocol):
 
     peer: GuardedStream
     linger_s: float
+    on_refused: Callable[[int], None]
 
     @property
     def head_begun(self) -> bool:
@@ -74,6 +76,7 @@ class Http1Protocol(H11Protocol):
 
     async def refuse_late_head(self) -> None:
         """Answer 408. The peer fell silent, so there is nothing to linger for."""
+        self.on_refused(408)
         await super()._send_error_response(408)
 
     async def _check_protocol(self, event: h11.Request) -> None:
@@ -96,6 +99,7 @@ class Http1Protocol(H11Protocol):
 
     async def _send_error_response(self, status_code: int) -> None:
         """Refuse, end the request that runs, and hear the peer out before closing."""
+        self.on_refused(status_code)
         await super()._send_error_response(status_code)
         await self._close_stream()
         await self.peer.linger(self.linger_s)
@@ -115,12 +119,14 @@ class Http1Server(TCPServer):
         context: WorkerContext,
         peer: GuardedStream,
         linger_s: float,
+        on_refused: Callable[[int], None],
     ) -> None:
         super().__init__(
             app, config, context, {"peer": peer}, cast(trio.SSLStream[trio.SocketStream], peer)
         )
         self._peer = peer
         self._linger_s = linger_s
+        self._on_refused = on_refused
         self._http1: Http1Protocol
 
     async def run(self) -> None:
@@ -150,6 +156,7 @@ class Http1Server(TCPServer):
         )
         protocol.peer = self._peer
         protocol.linger_s = self._linger_s
+        protocol.on_refused = self._on_refused
         return protocol
 
     async def _initiate_server_close(self) -> None:

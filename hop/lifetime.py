@@ -1,7 +1,7 @@
 """How long a request lives: its exit stack, its client, and the drain that ends all requests.
 
     Drain()                       .draining · .deadline · .begin(deadline) · .work() -> CancelScope
-    HopApp(name, on_error=…, max_body_bytes=…)     the Quart app every hop is
+    HopApp(name, on_error=…, max_body_bytes=…, on_unserved=…)     the Quart app every hop is
     current_request() -> HopRequest                inside a handler
         .lifetime: AsyncExitStack                  what the request holds
         .peer: GuardedStream                       .stalled, .left: why a request was cancelled
@@ -34,6 +34,8 @@ from quart_trio.wrappers import TrioRequest
 from hop.peer import GuardedStream
 
 OnError = Callable[[BaseException], None]
+OnUnserved = Callable[[int | None], None]
+"""Told of a call that never reached the app: the status it was refused with, None when it left."""
 
 
 @attrs.define(eq=False)
@@ -118,9 +120,17 @@ class HopApp(QuartTrio):
     asgi_http_class = HopConnection
     request_class = HopRequest
 
-    def __init__(self, name: str, *, on_error: OnError, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        on_error: OnError,
+        max_body_bytes: int,
+        on_unserved: OnUnserved = lambda _: None,
+    ) -> None:
         super().__init__(name, static_folder=None, template_folder=None)
         self.on_error = on_error
+        self.on_unserved = on_unserved
         self.config.update(
             RESPONSE_TIMEOUT=None,
             BODY_TIMEOUT=None,

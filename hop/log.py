@@ -15,7 +15,7 @@ from typing import TextIO, cast
 import structlog
 from structlog.typing import FilteringBoundLogger, WrappedLogger
 
-__all__ = ["Log", "bind_call", "make_log"]
+__all__ = ["FromLibraries", "Log", "bind_call", "make_log"]
 
 Log = FilteringBoundLogger
 _FIRST = ("ts", "level", "service", "event", "trace_id", "request_id")
@@ -47,6 +47,18 @@ def make_log(service: str, level: str, out: TextIO) -> Log:
 def bind_call(request_id: str, trace_id: str) -> None:
     """Put the ids on every line that this task, and those it starts, write from here on."""
     structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace_id)
+
+
+class FromLibraries(logging.Handler):
+    """What libraries log by the standard way (trio, when it runs out of descriptors), as lines."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line, without the traceback: libraries say in the message what is wrong."""
+        self._log.warning("a library says", logger=record.name, detail=record.getMessage())
 
 
 class _Lines:

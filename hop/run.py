@@ -5,6 +5,8 @@ Exit codes: 0 after a drain, 1 when it cannot serve, 2 when its settings or argu
 """
 
 import argparse
+import logging
+import os
 import secrets
 import signal
 import sys
@@ -17,7 +19,7 @@ import trio
 
 from hop.call import make_client
 from hop.lifetime import Drain, HopApp
-from hop.log import make_log
+from hop.log import FromLibraries, make_log
 from hop.metrics import Metrics
 from hop.program import Program
 from hop.serve import CannotListen, Limits, open_listeners, serve
@@ -41,10 +43,22 @@ def run(
             print(f"{kind.SERVICE}: {line}", file=sys.stderr)
         return _EXIT_UNUSABLE
     log = make_log(kind.SERVICE, settings.log_level, sys.stdout)
+    logging.basicConfig(handlers=[FromLibraries(log)], level=logging.WARNING)
     for line in warnings:
         log.warning("setting ignored", detail=line)
     program = Program(settings, log, Metrics(kind.SERVICE), Drain(), _random_hex)
-    return trio.run(_serve, program, settings, open_app)
+    try:
+        return trio.run(_serve, program, settings, open_app)
+    finally:
+        _let_go_of_output()
+
+
+def _let_go_of_output() -> None:
+    """Lines that can no longer be written are lost; Python would make an exit code of it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _serve(program: Program, settings: S, open_app: OpenApp[S]) -> int:

@@ -154,7 +154,9 @@ class _Connection:
         context = WorkerContext(max_requests=None)
         context.terminated = self.drain.idle_must_go
         config = _hypercorn_config(self.limits)
-        server = Http1Server(self._call, config, context, self.peer, self.limits.linger_s)
+        server = Http1Server(
+            self._call, config, context, self.peer, self.limits.linger_s, self.app.on_unserved
+        )
         with self.scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch)
@@ -186,6 +188,8 @@ class _Connection:
         """One request through the app: hypercorn's `AppWrapper`."""
         self.calls += 1
         try:
+            if self.peer.gone:
+                self.app.on_unserved(None)
             await self._stop_if_gone()
             answer = _Answer(receive, partial(self._send, send), self.drain)
             try:

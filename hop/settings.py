@@ -108,7 +108,7 @@ def url(value: str) -> str:
     except ValueError:
         usable = False
     if not usable or parts.query or parts.fragment or parts.username:
-        raise ValueError("must be an address like http://127.0.0.1:8010")
+        raise ValueError("must be an http or https address, like http://127.0.0.1:8000/v1")
     return value.rstrip("/")
 
 

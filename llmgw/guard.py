@@ -173,12 +173,10 @@ class Guard:
         if sign not in "(:":
             return
         start = at + 2
-        while _char(text, start) in " \t<":
+        while _char(text, start) in " \t\n<":
             start += 1
         ended = _TARGET_END.search(text, start)
         target = text[start : ended.start() if ended else len(text)]
-        if sign == ":" and not target.startswith(("/", "\\")):
-            return  # prose goes on after a colon; schemes are judged where they stand
         if _leads_away(target) and not self._allowed.quotes(target):
             if ended or self._ending or len(target) >= GUARD_HOLD_CHARS:
                 raise _blocked("a link")
@@ -187,9 +185,12 @@ class Guard:
             raise _MoreNeeded
 
     def _check_scheme(self, text: str, at: int) -> int:
-        scheme = scheme_before(self._before + text[max(0, at - SCHEME_CHARS) : at])
+        before = self._before + text[max(0, at - SCHEME_CHARS - 1) : at]
+        scheme = scheme_before(before)
         if not scheme:
             return 1
+        if before[: -len(scheme)].endswith("<"):
+            self._check_autolink(text, at, scheme)
         follows = _char(text, at + 1)
         if scheme in _SCRIPT_SCHEMES and not follows.isspace():
             raise _blocked("a script's url")
@@ -200,6 +201,17 @@ class Guard:
         if follows != "/" or _char(text, at + 2) != "/":
             return 1
         return self._check_url(text, at, scheme + "://", at + 3)
+
+    def _check_autolink(self, text: str, at: int, scheme: str) -> None:
+        """`<scheme:…>` is a link, whatever the scheme; a blank or a `<` in it makes it text."""
+        for place in range(at + 1, min(len(text), at + GUARD_HOLD_CHARS)):
+            if text[place] == ">" and not text.startswith("//", at + 1):
+                if not self._allowed.quotes(f"{scheme}{text[at:place]}"):
+                    raise _blocked("a link")
+                return
+            if text[place].isspace() or text[place] in "<>":
+                return
+        raise _MoreNeeded
 
     def _check_www(self, text: str, at: int) -> int:
         before = text[at - 1 : at] or self._before[-1:]
@@ -253,7 +265,7 @@ def _char(text: str, at: int) -> str:
 
 def _leads_away(target: str) -> bool:
     """Whether a link's target names a host, or a scheme that is not judged as a url anyway."""
-    if target[:1] in ("/", "\\") and target[1:2] in ("/", "\\"):
+    if target[:1] in ("/", "\\") and target[1:2] in ("/", "\\", "&"):
         return True
     head = re.split(r"[/?#]", target, maxsplit=1)[0]
     is_url = scheme_before(head.removesuffix(":")) and target[len(head) :].startswith("//")

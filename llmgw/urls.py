@@ -6,15 +6,22 @@ ends in, or when it is where one of them begins: the address of a site, or a pat
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from typing import Final
+
+from contracts.limits import URL_CHARS
 
 SCHEME_CHARS: Final = 32
 _SCHEME_END: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*\Z")
-_WWW: Final = re.compile(r"(?<![A-Za-z0-9])www\.", re.IGNORECASE)
 # What ends a url: blanks, quotes, brackets no url holds bare, and the full stops of CJK text.
 END: Final = re.compile(r"[\s<>\"`|\\^{}\u3001\u3002\uff0c\uff08\uff09\u300c\u300d]")
 _TRAILING: Final = ".,;:!?)]}'*_~\u2019\u201d\u2026"
-_GOES_ON: Final = ("", "/", "?", "#")
+_GOES_ON: Final = re.compile(r"[/?#]")
+# A sentence ends in a few marks, a url goes on in a few places; thousands of either are an attack
+# on whoever tries each.
+MARKS_MAX: Final = 8
+PATHS_MAX: Final = 32
+_START: Final = re.compile(r"://|(?<![A-Za-z0-9])www\.", re.IGNORECASE)
 
 
 def scheme_before(text: str) -> str:
@@ -24,14 +31,28 @@ def scheme_before(text: str) -> str:
 
 
 def urls_in(text: str) -> Iterator[str]:
-    """Every url that stands in a text, as far as `END`."""
-    at = text.find("://")
-    while at >= 0:
-        if scheme := scheme_before(text[max(0, at - SCHEME_CHARS) : at]):
-            yield _to_end(text, at - len(scheme))
-        at = text.find("://", at + 3)
-    for found in _WWW.finditer(text):
-        yield _to_end(text, found.start())
+    """Every url that stands in a text, as far as `END`; one inside another is part of it.
+
+    What is longer than any url is none: a text is walked once, whatever it holds.
+    """
+    at = 0
+    while found := _START.search(text, at):
+        scheme = scheme_before(text[max(at, found.start() - SCHEME_CHARS) : found.start()])
+        at = found.end()
+        if found[0] == "://" and not scheme:
+            continue
+        start = found.start() - len(scheme) if found[0] == "://" else found.start()
+        ended = END.search(text, at)
+        at = ended.start() if ended else len(text)
+        if at - start <= URL_CHARS:
+            yield from _spellings(text[start:at])
+
+
+def _spellings(url: str) -> Iterator[str]:
+    """The url, and a `www.` host without its scheme, as people write it."""
+    yield url
+    if (bare := url.partition("://")[2]).lower().startswith("www."):
+        yield bare
 
 
 class AllowedUrls:
@@ -40,6 +61,7 @@ class AllowedUrls:
     def __init__(self, urls: Collection[str], texts: Sequence[str]) -> None:
         standing = {form for text in texts for url in urls_in(text) for form in _forms(url)}
         self._urls = {*urls, *standing}
+        self._above = {start for url in self._urls for start in _paths_above(url)}
         self._texts = texts
 
     def allows(self, url: str) -> bool:
@@ -57,18 +79,22 @@ class AllowedUrls:
     def _is_one(self, form: str) -> bool:
         if any(url in self._urls for url in (form, f"http://{form}", f"https://{form}")):
             return True
-        bare = form.rstrip("/")
-        return any(url.startswith(bare) and url[len(bare) :][:1] in _GOES_ON for url in self._urls)
+        return form.rstrip("/") in self._above
 
 
-def _to_end(text: str, start: int) -> str:
-    end = END.search(text, start)
-    return text[start : end.start() if end else len(text)]
+def _paths_above(url: str) -> Iterator[str]:
+    """Where the url begins, at each place where its path, query or fragment goes on."""
+    yield url
+    for found in islice(_GOES_ON.finditer(url), PATHS_MAX):
+        yield url[: found.start()]
 
 
 def _forms(url: str) -> Iterator[str]:
-    """The url, and the same without each of the marks it ends in."""
+    """The url, and the same without each of the marks it ends in, of which a few count."""
     yield url
-    while url and url[-1] in _TRAILING:
+    for _ in range(MARKS_MAX):
+        if not url or url[-1] not in _TRAILING:
+            return
         url = url[:-1]
         yield url
+    yield url.rstrip(_TRAILING)

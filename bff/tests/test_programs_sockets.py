@@ -143,6 +143,17 @@ async def test_an_idle_program_is_gone_soon_after_a_signal(service: str) -> None
     assert json.loads(logged.splitlines()[-1])["event"] == "stopped"
 
 
+async def test_a_program_whose_output_is_gone_serves_and_ends_well() -> None:
+    async with started("bff") as program, httpx.AsyncClient(trust_env=False) as client:
+        assert program.process.stdout is not None
+        await program.process.stdout.aclose()
+        for _ in range(2):
+            assert (await client.get(f"{program.url}/nowhere")).status_code == 404
+        program.process.send_signal(signal.SIGTERM)
+        with trio.fail_after(GONE_S):
+            assert await program.process.wait() == 0
+
+
 async def test_a_signal_right_after_the_first_line_is_heard() -> None:
     async with started("bff") as program:
         code, _, _ = await program.stop(signal.SIGINT)

@@ -265,3 +265,20 @@ async def test_an_odd_head_is_never_an_internal_error(
     assert re.match(rb"HTTP/1.1 4\d\d", answer), answer
     assert errors == []
     assert again.status_code == 200
+
+
+async def test_what_is_refused_before_it_is_a_call_is_logged_and_counted(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_stage(ProbeSettings, probe(fine)) as stage:
+        stream = await stage.network.connect("hop")
+        await stream.send_all(b"\x16\x03\x01 not HTTP\r\n\r\n")
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 400")
+        left = await stage.network.connect("hop")
+        await left.send_all(b"GET /health HTTP/1.1\r\nhost: hop\r\n\r\n")
+        await left.aclose()
+        await trio.sleep(2)
+        lines = [line for line in stage.lines() if line["event"] == "not served"]
+        exposed = (await stage.client.get("http://hop/metrics")).text
+    assert (lines[0]["http_status"], lines[0]["reason_code"]) == (400, None)
+    assert 'reason_code="",service="probe",status="refused"} 1.0' in exposed

@@ -3,10 +3,11 @@
 import errno
 import io
 import json
+import logging
 
 import trio
 
-from hop.log import bind_call, make_log
+from hop.log import FromLibraries, bind_call, make_log
 
 
 class FullDisk(io.StringIO):
@@ -66,6 +67,16 @@ async def test_a_line_that_cannot_be_written_is_lost_and_nothing_fails() -> None
     full = FullDisk()
     make_log("qs", "info", full).error("nor this")
     assert full.tried == 1
+
+
+def test_what_a_library_logs_is_a_line_like_any_other() -> None:
+    out = io.StringIO()
+    handler = FromLibraries(make_log("qs", "info", out))
+    logger = logging.Logger("trio.serve_listeners")
+    logger.addHandler(handler)
+    logger.error("accept returned %s", "EMFILE", exc_info=True)
+    (line,) = (json.loads(line) for line in out.getvalue().splitlines())
+    assert (line["logger"], line["detail"]) == ("trio.serve_listeners", "accept returned EMFILE")
 
 
 async def test_an_exception_is_one_line_when_it_is_logged() -> None:

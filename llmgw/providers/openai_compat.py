@@ -66,7 +66,7 @@ class OpenAICompat:
             await body.aclose(LINGER_S if reply.is_done else 0)
 
     async def check(self) -> tuple[bool, str]:
-        """Whether `GET /models` answers 200 within a second."""
+        """Whether `GET /models` answers 200 within a second; the detail names the address."""
         try:
             with trio.move_on_after(CHECK_S):
                 body = await self._exchange("GET", "/models", None, Wait(self.clocks, False))
@@ -75,10 +75,10 @@ class OpenAICompat:
                 finally:
                     await body.aclose(0)
                 status = body.response.status_code
-                return status == httpx.codes.OK, f"HTTP {status}"
+                return status == httpx.codes.OK, f"{self.base_url}: HTTP {status}"
         except GenerationFault as fault:
-            return False, str(fault)
-        return False, f"no answer within {CHECK_S:g} s"
+            return False, f"{self.base_url}: {fault}"
+        return False, f"{self.base_url}: no answer within {CHECK_S:g} s"
 
     async def _answer(self, call: ModelCall, wait: Wait) -> Body:
         """The body of a 200. A rejected schema is tried once more without it (CONTRACT §7)."""

@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from contracts import sse
+from contracts.limits import RETRY_AFTER_MAX_MS
 from contracts.reasons import ReasonCode
 from llmgw.faults import GenerationFault
 
@@ -138,15 +139,16 @@ def _is_name(value: object) -> bool:
 
 
 def _retry_after_ms(value: str | None, now: float) -> int | None:
-    """Seconds or an HTTP date, as RFC 9110 §10.2.3 has it; None where it is neither."""
+    """Seconds or an HTTP date, as RFC 9110 §10.2.3 has it; None where it is neither, an hour at
+    most."""
     if value is None:
         return None
     if _SECONDS.fullmatch(value.strip()):
-        return int(value) * 1000
+        return min(int(value) * 1000, RETRY_AFTER_MAX_MS)
     try:
         until = parsedate_to_datetime(value)
     except ValueError:
         return None
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)
-    return max(0, round((until.timestamp() - now) * 1000))
+    return min(max(0, round((until.timestamp() - now) * 1000)), RETRY_AFTER_MAX_MS)

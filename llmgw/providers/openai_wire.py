@@ -231,7 +231,7 @@ def _count(usage: Mapping[str, object], name: str) -> int:
     value = usage.get(name)
     if value is None:
         return 0
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= limits.TOKENS_MAX:
         raise _shape(f"$.usage.{name}", "not a count")
     return value
 

@@ -28,6 +28,8 @@ from llmgw.providers.port import (
 
 TOKEN_CHARS: Final = 4
 QUOTE_CHARS: Final = 400
+# Of the chosen passage: what cleans it up takes time by its square.
+READ_CHARS: Final = 4_000
 _SHORT_WORD_CHARS: Final = 3
 _NOTHING: Final = "The sources do not answer this."
 
@@ -125,7 +127,8 @@ def _best(chunks: Sequence[framing.FramedChunk], question: str) -> tuple[str, st
 
 def _quote(content: str, wanted: Set[str]) -> str:
     """The sentence that says most of what is wanted, with the next one where there is room."""
-    sentences = [s for s in map(_clean, _SENTENCE_END.split(_HEADING.sub("\n", content))) if s]
+    text = _HEADING.sub("\n", content[:READ_CHARS])
+    sentences = [s for s in map(_clean, _SENTENCE_END.split(text)) if s]
     if not sentences:
         return ""
     best = max(range(len(sentences)), key=lambda i: len(wanted & _words(sentences[i])))

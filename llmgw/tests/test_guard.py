@@ -1,7 +1,9 @@
 """The guard: text in, the same text out or a fault, whatever way it is cut."""
 
+import contextlib
 import itertools
 import time
+import tracemalloc
 from collections.abc import Iterable
 
 import pytest
@@ -158,6 +160,30 @@ def test_any_cut_of_any_text_ends_the_same(text: str, data: st.DataObject) -> No
         assert out == whole_out == text
     else:
         assert text.startswith(out)
+
+
+HOSTILE_PASSAGES = [
+    "package file. http://a" + "!" * 31_000,
+    "www." * 8_000,
+    "http://" * 4_500,
+    " ".join(f"http://h{number}.example" for number in range(1_500)),
+]
+
+
+@pytest.mark.parametrize("passage", HOSTILE_PASSAGES)
+@pytest.mark.parametrize("answer", ["http://a" + "!" * 8_000, "www." * 2_000, "fine"])
+def test_hostile_passages_cost_neither_time_nor_memory(passage: str, answer: str) -> None:
+    tracemalloc.start()
+    began = time.perf_counter()
+    guard = Guard(("c1",), [], [passage] * 8)
+    with contextlib.suppress(GenerationFault):
+        guard.feed(answer)
+        guard.close()
+    took = time.perf_counter() - began
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 * 2**20
+    assert took < 2, "linear work takes a small part of this"
 
 
 def seconds_for(text: str, width: int) -> float:

@@ -507,10 +507,10 @@ async def test_retry_after_is_kept_when_the_server_is_busy(autojump_clock: MockC
 
 
 CHECKS: dict[str, tuple[Script, tuple[bool, str]]] = {
-    "answers": ([answer("200 OK", b"{}")], (True, "HTTP 200")),
-    "loading": ([answer("503 No", b"{}")], (False, "HTTP 503")),
-    "silent": ([HANG], (False, "no answer within 1 s")),
-    "gone": ([CLOSE], (False, "PROVIDER_DISCONNECTED: RemoteProtocolError")),
+    "answers": ([answer("200 OK", b"{}")], (True, "http://model/v1: HTTP 200")),
+    "loading": ([answer("503 No", b"{}")], (False, "http://model/v1: HTTP 503")),
+    "silent": ([HANG], (False, "http://model/v1: no answer within 1 s")),
+    "gone": ([CLOSE], (False, "http://model/v1: PROVIDER_DISCONNECTED: RemoteProtocolError")),
 }
 
 
