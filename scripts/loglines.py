@@ -28,7 +28,8 @@ def terminal_line(name: str, raw: bytes) -> str | None:
     level = str(record.get("level", "info")).lower()
     if level in QUIET_LEVELS:
         return None
-    rest = (f"{key}={value}" for key, value in record.items() if key not in UNSHOWN)
+    told = ((key, value) for key, value in record.items() if value is not None)
+    rest = (f"{key}={value}" for key, value in told if key not in UNSHOWN)
     return _cut(" ".join([f"{name}: {level}: {record.get('event', '')}", *rest]))
 
 

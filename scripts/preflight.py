@@ -1,4 +1,4 @@
-"""Names everything this machine lacks, one clear line each, before anything is installed.
+"""Names what this machine lacks or has in the way, one line each, before anything is installed.
 
 Runs under whatever `python3` there is, with the standard library alone: the syntax stays within
 Python 3.6, so that an old interpreter reads the file and says what is wrong instead of failing on
@@ -33,11 +33,8 @@ def interpreter_problems(version: "tuple[int, ...]", executable: str) -> "list[s
     found = ".".join(str(part) for part in version[:3])
     newer = [name for name in NEWER if shutil.which(name)]
     advice = newer[0] if newer else "python3.11"
-    lead = "call" if newer else "install one, then call"
-    return [
-        f"Python 3.11 or newer is needed; {executable} is {found}: "
-        f"{lead} `make run PYTHON={advice}`"
-    ]
+    lead = "call make" if newer else "install one, then call make"
+    return [f"Python 3.11 or newer is needed; {executable} is {found}: {lead} with PYTHON={advice}"]
 
 
 def venv_problems(version: "tuple[int, ...]") -> "list[str]":
@@ -157,7 +154,7 @@ def main(arguments: "list[str]") -> int:
         return 2
     found = problems(purpose, ROOT, dict(os.environ))
     for line in found:
-        sys.stderr.write(f"missing: {line}\n")
+        sys.stderr.write(f"{line}\n")
     return 1 if found else 0
 
 

@@ -13,6 +13,7 @@ import sys
 import trio
 
 from scripts import leash, local_settings, stack
+from scripts.readiness import failing_checks
 from scripts.supervisor import Supervisor
 
 CORPUS = "docs"
@@ -48,12 +49,19 @@ async def heed_signals(supervisor: Supervisor) -> None:
             say("stopping" if supervisor.asked == 1 else "killing")
 
 
+async def tell_failing_checks(supervisor: Supervisor) -> None:
+    """What a program that is ready still misses, a model server for instance; best effort."""
+    for line in await failing_checks(supervisor.plan.programs):
+        supervisor.say(line)
+
+
 async def supervise(supervisor: Supervisor, url: str) -> str | None:
     """The whole run; what went wrong, or None."""
 
     def greet() -> None:
         for line in greeting(url):
             say(line)
+        nursery.start_soon(tell_failing_checks, supervisor)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(heed_signals, supervisor)
@@ -73,6 +81,8 @@ def main(arguments: list[str]) -> int:
     if parser.parse_args(arguments).end_with_parent:
         leash.die_with_parent(signal.SIGTERM, os.getppid())
     plan = stack.plan(local_settings.load(), sys.executable)
+    for line in stack.drain_warnings(plan.environment):
+        say(line)
     root = local_settings.ROOT
     first = (sys.executable, "-m", "qs.ingest", CORPUS)
     supervisor = Supervisor(plan, root, root / "var" / "log", say, first)

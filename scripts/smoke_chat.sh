@@ -9,7 +9,7 @@
 set -u
 
 if [ -z "${BFF_PORT:-}" ] && [ -f .env.local ]; then
-    BFF_PORT=$(sed -n 's/^ *BFF_PORT *= *["'\'']*\([0-9]*\).*/\1/p' .env.local | tail -n 1)
+    BFF_PORT=$(sed -n 's/^ *\(export  *\)\{0,1\}BFF_PORT *= *["'\'']*\([0-9]*\).*/\2/p' .env.local | tail -n 1)
 fi
 BFF_URL=${BFF_URL:-http://127.0.0.1:${BFF_PORT:-8088}}
 QUESTION=${SMOKE_QUESTION:-How do I run this against Ollama?}

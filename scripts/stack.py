@@ -16,6 +16,8 @@ from scripts.ports import PORTS, starts_fake
 # than the 3,000 ms it takes when it is stopped alone.
 DRAIN_TIMEOUT_MS = 1_500
 
+DRAIN_TIMEOUT_MS_MAX = 2_000
+
 DEFAULT_HOST = "127.0.0.1"
 FAKE_MODEL = "extractive"
 
@@ -67,6 +69,17 @@ def plan(settings: Mapping[str, str], python: str) -> Plan:
 def _fake(environment: Mapping[str, str], python: str) -> Program:
     argv = (python, "-m", "fakes.openai_compat_server", "serve")
     return Program("fake", argv, url(environment, "FAKE") + "/health", logs_json=False)
+
+
+def drain_warnings(environment: Mapping[str, str]) -> list[str]:
+    """Said where the programs may drain for longer than the whole stop gives them."""
+    text = environment["DRAIN_TIMEOUT_MS"]
+    if not (text.isascii() and text.isdigit() and int(text) > DRAIN_TIMEOUT_MS_MAX):
+        return []
+    return [
+        f"DRAIN_TIMEOUT_MS is {text}, over {DRAIN_TIMEOUT_MS_MAX}: Ctrl-C may kill a program that "
+        "still drains, and cut its calls, since everything stops within five seconds"
+    ]
 
 
 def url(settings: Mapping[str, str], prefix: str) -> str:

@@ -94,7 +94,7 @@ def test_a_secret_is_not_shown_when_its_value_is_unusable() -> None:
     ],
 )
 def test_an_address_is_refused_when_it_is_none(value: str) -> None:
-    with pytest.raises(ValueError, match="must be an address"):
+    with pytest.raises(ValueError, match="must be an http or https address, like "):
         url(value)
 
 

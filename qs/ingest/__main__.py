@@ -44,10 +44,10 @@ def main(arguments: Sequence[str], default_index: str) -> int:
 def _run(folder: str, index_path: Path, base_url: str | None) -> int:
     started = time.monotonic()
     root, listing = _look_into(folder)
-    print(f"{len(listing.files)} documents in {root}", flush=True)
     with open_index(index_path) as index:
         if not listing.files and not index.digests(str(root)):
             raise FolderFault(f"nothing to ingest: no Markdown, HTML or text in {root}")
+        print(f"{len(listing.files)} documents in {root}", flush=True)
         with _progress(len(listing.files)) as advance:
             summary = ingest(root, base_url, index, listing, advance)
         chunks = index.count_chunks()

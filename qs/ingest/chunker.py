@@ -3,7 +3,8 @@
 Chunks never cross a heading, so each has one title, "Page › Section › Part", and one url. Blocks
 are packed up to `TARGET_CHARS`; a list or a piece of code stays whole, and with the line that
 announces it, where `MAX_CHARS` allows. What is longer is split between items, lines,
-sentences or words, in that order of preference. No word is lost and none is repeated.
+sentences or words, in that order of preference. No word is lost and none is repeated, but the
+fences of code, which each part of it has.
 
 An id depends on the document's path, the chunk's headings and its text, so reading the same folder
 again, on any machine, gives the same ids, and an edit changes only the ids of what it touches.
@@ -11,7 +12,7 @@ again, on any machine, gives the same ids, and an edit changes only the ids of w
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 from urllib.parse import quote
@@ -32,6 +33,11 @@ _SENTENCE_END: Final = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*|\n")
 _ITEM_END: Final = re.compile(r"\n(?=\S)")
 _LINE_END: Final = re.compile(r"\n")
 _WORD_END: Final = re.compile(r"\s+")
+_ENDS: Final[Mapping[Kind, tuple[re.Pattern[str], ...]]] = {
+    Kind.PROSE: (_SENTENCE_END, _WORD_END),
+    Kind.LINES: (_ITEM_END, _LINE_END, _WORD_END),
+    Kind.CODE: (_LINE_END, _WORD_END),
+}
 _NOT_IN_ID: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -106,23 +112,35 @@ def _room(packed: str, piece: str) -> int:
 def _pieces(blocks: Iterable[Block]) -> Iterator[str]:
     """The blocks' texts, those over the maximum cut at their best places."""
     for block in blocks:
-        lines = block.kind is Kind.LINES
-        ends = (_ITEM_END, _LINE_END, _WORD_END) if lines else (_SENTENCE_END, _WORD_END)
-        yield from _cut(block.text.rstrip(), ends)
+        if block.kind is Kind.CODE:
+            yield from _cut_code(block)
+        else:
+            yield from _cut(block.text.rstrip(), _ENDS[block.kind], MAX_CHARS)
 
 
-def _cut(text: str, ends: Sequence[re.Pattern[str]]) -> Iterator[str]:
+def _cut_code(block: Block) -> Iterator[str]:
+    """Code whole where it fits, else in parts, each between the fences of the whole."""
+    if len(block.text) <= MAX_CHARS:
+        yield block.text
+        return
+    opening, code, closing = block.unfenced
+    room = MAX_CHARS - len(opening) - len(closing) - 2
+    for part in _cut(code, _ENDS[Kind.CODE], room):
+        yield f"{opening}\n{part}\n{closing}"
+
+
+def _cut(text: str, ends: Sequence[re.Pattern[str]], most: int) -> Iterator[str]:
     """The text in pieces near the target, cut at the first kind of end that makes them fit."""
-    if len(text) <= MAX_CHARS:
+    if len(text) <= most:
         yield text
         return
     if not ends:
-        yield from (text[at : at + MAX_CHARS] for at in range(0, len(text), MAX_CHARS))
+        yield from (text[at : at + most] for at in range(0, len(text), most))
         return
     start = stop = after = 0
     for end in (*(match.span() for match in ends[0].finditer(text)), (len(text), len(text))):
         if stop > start and end[0] - start > TARGET_CHARS:
-            yield from _cut(text[start:stop], ends[1:])
+            yield from _cut(text[start:stop], ends[1:], most)
             start = after
         stop, after = end
-    yield from _cut(text[start:stop], ends[1:])
+    yield from _cut(text[start:stop], ends[1:], most)

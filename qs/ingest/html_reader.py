@@ -16,7 +16,7 @@ from typing import Final
 from attrs import define, field
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from qs.ingest.page import Page, PageBuilder, one_line
+from qs.ingest.page import Block, Kind, Page, PageBuilder, one_line
 
 _DROPPED: Final = frozenset(
     "script style nav footer noscript template svg iframe object head title button select"
@@ -47,12 +47,12 @@ def read_html(text: str, name: str) -> Page:
     return reading.builder.page(title.text() if title else None, name)
 
 
-def html_text(fragment: str) -> str:
-    """The words of a piece of HTML, for HTML that stands inside another format."""
-    page = read_html(fragment, "")
-    blocks = [block.text for section in page.sections for block in section.blocks]
-    headings = [section.trail[-1] for section in page.sections if section.trail]
-    return "\n".join([*headings, *blocks])
+def html_blocks(fragment: str) -> Iterator[Block]:
+    """What a piece of HTML says, for HTML that stands inside another format."""
+    for section in read_html(fragment, "").sections:
+        if section.trail:
+            yield Block(Kind.PROSE, section.trail[-1])
+        yield from section.blocks
 
 
 @define

@@ -13,8 +13,8 @@ from attrs import define, field
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from qs.ingest.html_reader import html_text
-from qs.ingest.page import Page, PageBuilder
+from qs.ingest.html_reader import html_blocks
+from qs.ingest.page import Kind, Page, PageBuilder
 
 _MARKDOWN: Final = MarkdownIt("commonmark").enable("table")
 _METADATA: Final = re.compile(r"\A---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
@@ -51,9 +51,9 @@ class _Reading:
                 case "inline":
                     self.builder.prose(_inline(token))
                 case "fence" | "code_block":
-                    self.builder.code(token.content)
+                    self.builder.code(token.content, token.info.strip())
                 case "html_block":
-                    self.builder.prose(html_text(token.content))
+                    self._html(token.content)
                 case "bullet_list_open":
                     self.builder.open_list(None)
                 case "ordered_list_open":
@@ -69,6 +69,13 @@ class _Reading:
                     self.in_row = False
                 case "table_close":
                     self.builder.end_table()
+
+    def _html(self, fragment: str) -> None:
+        for block in html_blocks(fragment):
+            if block.kind is Kind.CODE:
+                self.builder.code(block.unfenced[1])
+            else:
+                self.builder.prose(block.text)
 
     def _slug(self, heading: str) -> str | None:
         """The anchor that common renderers give the heading; repeats are numbered."""

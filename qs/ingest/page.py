@@ -2,8 +2,8 @@
 
 Every format ends in this one shape, so the chunker knows no format. `PageBuilder` is driven by a
 reader's events in document order; it keeps the trail of headings and the marks of nested lists.
-Blocks are plain text: code is indented by four blanks, list items begin with their marks, a
-table's row is one line.
+Blocks are plain text: code stands between ``` fences, list items begin with their marks, a table's
+row is one line.
 """
 
 import re
@@ -14,13 +14,18 @@ from attrs import define, field, frozen
 
 _BLANKS: Final = re.compile(r"[^\S\n]+")
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_FENCE_IN_CODE: Final = re.compile(r"^\s*(`{3,15})", re.MULTILINE)
+_LANGUAGE: Final = re.compile(r"[\w+#.-]{1,24}")
+# Deeper lists are not indented further, so that what is indented stays shorter than a chunk.
+_INDENTS_MAX: Final = 20
 
 
 class Kind(Enum):
     """What a block is: decides where it may be split when it is too long for one chunk."""
 
     PROSE = auto()
-    LINES = auto()  # lists, tables and code, which are split between lines
+    LINES = auto()  # lists and tables, which are split between lines
+    CODE = auto()  # with its fences; each part of it gets fences of its own
 
 
 @frozen
@@ -29,6 +34,13 @@ class Block:
 
     kind: Kind
     text: str
+
+    @property
+    def unfenced(self) -> tuple[str, str, str]:
+        """Of a piece of code: the fence that opens it, the code itself, the fence that ends it."""
+        opening, _, rest = self.text.partition("\n")
+        code, _, closing = rest.rpartition("\n")
+        return opening, code, closing
 
 
 @frozen
@@ -85,8 +97,8 @@ class PageBuilder:
             self._end_lines()
             self._blocks.append(Block(Kind.PROSE, "\n".join(lines)))
 
-    def code(self, text: str) -> None:
-        """Code, whose blanks and line ends mean something."""
+    def code(self, text: str, language: str = "") -> None:
+        """Code, whose blanks and line ends mean something; in a list, indented like its item."""
         lines = [_CONTROLS.sub("", line).rstrip() for line in text.expandtabs(4).split("\n")]
         if not any(lines):
             return
@@ -94,11 +106,11 @@ class PageBuilder:
             del lines[0]
         while not lines[-1]:
             del lines[-1]
-        if self._numbers:
-            self._item_lines([f"    {line}" for line in lines])
-        else:
-            self._end_lines()
-            self._blocks.append(Block(Kind.LINES, "\n".join(f"    {line}" for line in lines)))
+        fence = _fence("\n".join(lines))
+        named = _LANGUAGE.match(language)
+        self._end_lines()
+        self._item_lines([f"{fence}{named[0] if named else ''}", *lines, fence])
+        self._end_lines(Kind.CODE)
 
     def row(self, cells: list[str]) -> None:
         """One row of a table."""
@@ -138,15 +150,15 @@ class PageBuilder:
         return Page(named, tuple(self._sections))
 
     def _item_lines(self, lines: list[str]) -> None:
-        indent = "  " * (len(self._numbers) - 1) if self._numbers else ""
+        indent = "  " * min(len(self._numbers) - 1, _INDENTS_MAX) if self._numbers else ""
         hang = "  " if self._numbers else ""
         for line in lines:
-            self._lines.append(f"{indent}{self._mark or hang}{line}")
+            self._lines.append(f"{indent}{self._mark or hang}{line}" if line else "")
             self._mark = ""
 
-    def _end_lines(self) -> None:
+    def _end_lines(self, kind: Kind = Kind.LINES) -> None:
         if self._lines:
-            self._blocks.append(Block(Kind.LINES, "\n".join(self._lines)))
+            self._blocks.append(Block(kind, "\n".join(self._lines)))
             self._lines = []
 
     def _end_section(self) -> None:
@@ -156,3 +168,8 @@ class PageBuilder:
             trail = tuple(title for _, title in self._headings)
             self._sections.append(Section(trail, self._anchor, tuple(self._blocks)))
             self._blocks = []
+
+
+def _fence(code: str) -> str:
+    """Backticks, more of them than begin any line of the code."""
+    return "`" * max((3, *(len(run) + 1 for run in _FENCE_IN_CODE.findall(code))))

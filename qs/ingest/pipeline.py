@@ -22,6 +22,8 @@ from qs.ingest.readers import reader_of
 from qs.retrieval.sqlite_schema import FORMAT_VERSION
 
 BATCH_DOCUMENTS: Final = 64
+# Counts up when documents are read or cut in another way, so that the next ingest reads them anew.
+READING_VERSION: Final = 2
 
 
 @define
@@ -104,7 +106,8 @@ def _chunks(content: bytes, path: str, base_url: str | None) -> Sequence[Chunk]:
 
 def _digest(content: bytes, base_url: str | None) -> str:
     """What the chunks depend on: the document, where its links lead, and how it is cut."""
-    return sha256(f"{FORMAT_VERSION}\0{base_url}\0".encode() + content).hexdigest()
+    reading = f"{FORMAT_VERSION}.{READING_VERSION}\0{base_url}\0"
+    return sha256(reading.encode() + content).hexdigest()
 
 
 def _gone(known: Iterable[str], listing: Listing) -> Iterator[str]:

@@ -16,7 +16,7 @@ from typing import Final
 APPLICATION_ID: Final = 0x51534958  # "QSIX": tells an index from any other SQLite file
 FORMAT_VERSION: Final = 1
 
-REINGEST_HINT: Final = "fill it with: python -m qs.ingest DIR --index PATH"
+REINGEST_HINT: Final = "fill it with: make ingest DIR=… (python -m qs.ingest DIR --index PATH)"
 
 SCHEMA: Final = f"""
 CREATE TABLE documents (

@@ -13,9 +13,16 @@ from qs.ingest.chunker import MAX_CHARS, TITLE_MAX_CHARS, Chunk, chunk_page
 from qs.ingest.page import Block, Kind, Page, Section
 
 WORDS = st.sampled_from(["apt", "Konfiguration", "検索する。", "e.g.", "end.", "x" * 300, "- item"])
-BLOCKS = st.builds(
-    Block, st.sampled_from(Kind), st.lists(WORDS, min_size=1, max_size=150).map(" ".join)
-) | st.builds(Block, st.just(Kind.LINES), st.lists(WORDS, min_size=1, max_size=150).map("\n".join))
+LINES = st.lists(WORDS, min_size=1, max_size=150).map("\n".join)
+BLOCKS = (
+    st.builds(
+        Block,
+        st.sampled_from((Kind.PROSE, Kind.LINES)),
+        st.lists(WORDS, min_size=1, max_size=150).map(" ".join),
+    )
+    | st.builds(Block, st.just(Kind.LINES), LINES)
+    | st.builds(Block, st.just(Kind.CODE), LINES.map("```sh\n{}\n```".format))
+)
 SECTIONS = st.builds(
     Section,
     st.lists(st.sampled_from(["Page", "One", "Two"]), max_size=3).map(tuple),
@@ -31,7 +38,8 @@ def _chunks(*blocks: Block, trail: tuple[str, ...] = ("Page",), path: str = "a.m
 
 
 def _characters(texts: list[str]) -> str:
-    return re.sub(r"\s", "", "".join(texts))
+    """All but the blanks and the fences of code, which are repeated where code is cut."""
+    return re.sub(r"```(?:sh\n)?|\s", "", "".join(texts))
 
 
 @settings(max_examples=40)
@@ -41,6 +49,7 @@ def test_no_word_is_lost_and_no_chunk_is_too_long_when_a_page_is_cut(page: Page)
     written = [block.text for section in page.sections for block in section.blocks]
     assert _characters([chunk.content for chunk in chunks]) == _characters(written)
     assert all(0 < len(chunk.content) <= MAX_CHARS for chunk in chunks)
+    assert all(chunk.content.count("```") % 2 == 0 for chunk in chunks)
     assert all(re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", chunk.chunk_id) for chunk in chunks)
     assert len({chunk.chunk_id for chunk in chunks}) == len(chunks)
     assert list(chunks) == list(chunk_page(page, "guide/a b.md", None))
@@ -74,9 +83,18 @@ def test_the_title_is_the_trail_and_names_the_page_once() -> None:
 
 def test_code_stays_whole_and_with_its_announcement_when_it_fits() -> None:
     announcement = Block(Kind.PROSE, "Words before it. " * 40 + "Run this:")
-    code = Block(Kind.LINES, "\n".join(f"    command {n}" for n in range(40)))
+    code = Block(Kind.CODE, "\n".join(["```sh", *(f"command {n}" for n in range(40)), "```"]))
     (chunk,) = _chunks(announcement, code)
     assert chunk.content == f"{announcement.text}\n\n{code.text}"
+
+
+def test_each_part_of_long_code_has_its_fences() -> None:
+    lines = [f"  command number {n}" for n in range(200)]
+    chunks = _chunks(Block(Kind.CODE, "\n".join(["  ```sh", *lines, "  ```"])))
+    assert len(chunks) > 1
+    parts = [chunk.content.split("\n") for chunk in chunks]
+    assert all((part[0], part[-1]) == ("  ```sh", "  ```") for part in parts)
+    assert [line for part in parts for line in part[1:-1]] == lines
 
 
 def test_a_long_list_is_cut_between_its_items() -> None:

@@ -295,6 +295,16 @@ def test_the_command_says_why_in_one_line_when_it_can_do_nothing(
     assert said in complaint
 
 
+def test_the_command_says_one_line_when_the_folder_is_empty(
+    root: Path, index: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _nothing(root, index)
+    assert main([str(root)], str(index)) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == f"ingest: nothing to ingest: no Markdown, HTML or text in {root}\n"
+
+
 def test_a_file_that_is_no_index_is_left_alone(root: Path, index: Path) -> None:
     _not_an_index(root, index)
     before = index.read_bytes()

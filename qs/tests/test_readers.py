@@ -3,6 +3,7 @@
 Method: small documents in, blocks of text out; and a few hostile ones that must end.
 """
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,7 +81,7 @@ def test_markdown_becomes_sections_of_plain_text() -> None:
     assert _texts(page) == [
         [
             "Get the package with `apt`, from the archive:",
-            "    apt update\n        apt install bsl",
+            "```sh\napt update\n    apt install bsl\n```",
         ],
         [
             "1. First\n2. Second, which goes on\n  with a paragraph\n  - inner `code`",
@@ -107,8 +108,8 @@ def test_html_becomes_its_text_without_the_frame() -> None:
         ["Some words\non two lines."],
         [
             "Execute either:",
-            "- `dpkg --search foo`\n  in what is installed\n"
-            "      dlocate -S foo\n        indented\n"
+            "- `dpkg --search foo`\n  in what is installed",
+            "  ```\n  dlocate -S foo\n    indented\n  ```",
             "- second\n  3. inner",
             "Name | Meaning\nA | the first",
             "Term",
@@ -131,6 +132,27 @@ def test_a_table_that_holds_the_page_is_read_as_the_page() -> None:
 def test_html_ends_when_it_nests_without_end() -> None:
     page = read_html("<div>" * 8_000 + "deep", "file")
     assert _texts(page) == [["deep"]]
+
+
+@pytest.mark.parametrize(
+    ("source", "written"),
+    [
+        ("```toml title='x'\na = 1\n\nb = 2\n```", "```toml\na = 1\n\nb = 2\n```"),
+        ("~~~\nplain\n~~~", "```\nplain\n```"),
+        ("    indented\n      more\n", "```\nindented\n  more\n```"),
+        ("<pre>$ run\n  it</pre>", "```\n$ run\n  it\n```"),
+        ("- ```sh\n  a\n\n  b\n  ```", "- ```sh\n  a\n\n  b\n  ```"),
+        ("````md\n```sh\nx\n```\n````", "````md\n```sh\nx\n```\n````"),
+    ],
+)
+def test_code_stands_between_fences_with_its_language(source: str, written: str) -> None:
+    read = read_html if source.startswith("<") else read_markdown
+    assert _texts(read(source, "file")) == [[written]]
+
+
+def test_code_stays_code_when_html_stands_inside_markdown() -> None:
+    page = read_markdown("<div>Run\n<pre>$ run\n  it</pre></div>", "file")
+    assert _texts(page) == [["Run", "```\n$ run\n  it\n```"]]
 
 
 def test_plain_text_becomes_paragraphs_under_underlined_headings() -> None:

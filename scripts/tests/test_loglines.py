@@ -20,11 +20,15 @@ def test_quiet_lines_stay_in_the_file(raw: bytes) -> None:
             b'{"ts": 1, "level": "error", "service": "qs", "event": "store", "cause": "full"}',
             "qs: error: store cause=full",
         ),
+        (
+            b'{"level": "warning", "event": "setting", "request_id": null, "retried": false}',
+            "qs: warning: setting retried=False",
+        ),
         (b"Traceback (most recent call last):", "qs: Traceback (most recent call last):"),
         (b"[1, 2]", "qs: [1, 2]"),
         (b"\xff\xfe", "qs: \ufffd\ufffd"),
     ],
-    ids=["error", "traceback", "json but no object", "noise"],
+    ids=["error", "outside a call", "traceback", "json but no object", "noise"],
 )
 def test_lines_that_ask_for_somebody_are_shown(raw: bytes, line: str) -> None:
     assert terminal_line("qs", raw) == line

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -76,11 +77,12 @@ def bff(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
         serving.join()
 
 
-def smoke(url: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        ["/bin/sh", "scripts/smoke_chat.sh"],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "BFF_URL": url},
+def smoke(url: str | None, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    told = {} if url is None else {"BFF_URL": url}
+    return subprocess.run(  # noqa: S603 - our own script
+        ["/bin/sh", ROOT / "scripts/smoke_chat.sh"],
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], **told},
         capture_output=True,
         text=True,
     )
@@ -127,6 +129,15 @@ def test_stack_that_is_off_fails_with_the_reason(
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
     assert reason in result.stderr
+
+
+@pytest.mark.parametrize(
+    "line", ["BFF_PORT={}", "export BFF_PORT='{}'", ' export  BFF_PORT = "{}"']
+)
+def test_port_is_read_from_the_settings_file(line: str, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    (tmp_path / ".env.local").write_text(f"{line.format(port)}\nQS_PORT=1\n")
+    assert f"http://127.0.0.1:{port} " in smoke(None, tmp_path).stderr
 
 
 def test_nothing_listening_is_said_so() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from scripts.stack import Plan, merge, plan, stop_by
+from scripts.stack import Plan, drain_warnings, merge, plan, stop_by
 
 
 def planned(settings: Mapping[str, str]) -> Plan:
@@ -42,6 +42,15 @@ def test_addresses_that_were_given_are_kept() -> None:
     given = {"BFF_QS_URL": "http://far:1", "LLM_MODEL": "fake:slow", "DRAIN_TIMEOUT_MS": "3000"}
     environment = planned(given).environment
     assert given.items() <= environment.items()
+
+
+@pytest.mark.parametrize(
+    ("text", "warns"), [("", False), ("2000", False), ("2001", True), ("3000", True), ("x", False)]
+)
+def test_long_drain_is_warned_of(text: str, warns: bool) -> None:
+    warnings = drain_warnings(planned({"DRAIN_TIMEOUT_MS": text}).environment)
+    assert len(warnings) == warns
+    assert all(line.startswith(f"DRAIN_TIMEOUT_MS is {text}, over 2000: ") for line in warnings)
 
 
 @pytest.mark.parametrize(
