@@ -1,27 +1,34 @@
 """A passage of Markdown or plain text as sentences a person can read.
 
 Headings become the context of what follows them. Table rows and list items become sentences; a
-line that ends in a colon takes what it announces with it, a command in backticks for instance.
+line that ends in a colon takes what it announces with it: a list's first items, or one or two
+lines of code as a code span, with the rest of the sentence after them. Other code is left out.
 Images, links, urls in prose, known HTML tags and other furniture are dropped, and nothing that
 looks like a citation marker survives: whoever quotes a sentence adds the only one.
 """
 
 import html
 import re
+from collections import deque
 from collections.abc import Iterator
 
 from attrs import frozen
 
 SENTENCE_CHARS_MAX = 500
 _ANNOUNCED_CHARS_MAX = 240
+_ANNOUNCED_TEXT_CHARS_MIN = 12  # a shorter paragraph is a label, not what was announced
+_QUOTED_CODE_LINES_MAX = 2
 
-_FENCE = re.compile(r"\s{0,3}(```+|~~~+)")
+_FENCE = re.compile(r"\s*(?:(?:[-*+•]|\d{1,3}[.)])\s+)?(```+|~~~+)[^`]*")
 _HEADING = re.compile(r"\s{0,3}#{1,6}\s+(.*?)[\s#]*")
 _RULE = re.compile(r"\s*(?:=+|(?:-\s*){3,}|(?:\*\s*){3,}|(?:_\s*){3,})")
 _ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?(.*)")
 _ROW = re.compile(r"\s*\|(.*)\|\s*")
 _DELIMITER_ROW = re.compile(r"\s*\|[\s|:-]+\|\s*")
 _REFERENCE = re.compile(r"\s{0,3}\[[^\]]{1,200}\]:\s*\S.*")
+
+_ONLY_CODE = re.compile(r"`[^`]{1,300}`")
+_GOES_ON = re.compile(r"[a-z),;]")
 
 _CODE = re.compile(r"(`{1,3})([^`]{1,300})\1")
 _KEPT = re.compile("\ue000(\\d+)\ue001")
@@ -114,7 +121,7 @@ def _blocks(passage: str) -> Iterator[_Block]:
     lines = iter(passage.splitlines())
     for line in lines:
         line = line.lstrip("> ") if line.lstrip().startswith(">") else line
-        fence, title, item = _FENCE.match(line), _HEADING.fullmatch(line), _ITEM.fullmatch(line)
+        fence, title, item = _FENCE.fullmatch(line), _HEADING.fullmatch(line), _ITEM.fullmatch(line)
         row = _ROW.fullmatch(line)
         starts = bool(fence or title or item or row or _RULE.fullmatch(line) or not line.strip())
         if starts or _REFERENCE.fullmatch(line):
@@ -130,6 +137,9 @@ def _blocks(passage: str) -> Iterator[_Block]:
         elif item:
             kind, held = "item", [item[1]]
         elif not starts and not _REFERENCE.fullmatch(line):
+            if kind == "item" and _ONLY_CODE.fullmatch(held[0]):
+                yield _Block(kind, held[0], heading)
+                held, kind = [], "text"
             held.append(line.strip())
     if held:
         yield _Block(kind, " ".join(held), heading)
@@ -150,38 +160,65 @@ def _row(inner: str) -> str:
 
 
 def _announced(blocks: list[_Block]) -> list[_Block]:
-    """Blocks ending in a colon, joined with the short blocks they announce."""
+    """Blocks that announce something, joined with it; what follows such code goes on with it."""
     joined: list[_Block] = []
-    at = 0
-    while at < len(blocks):
-        block = blocks[at]
-        at += 1
-        if at < len(blocks) and _announces(block, blocks[at]):
-            parts: list[str] = []
-            kind = blocks[at].kind
-            while at < len(blocks) and blocks[at].kind == kind and _fits(blocks[at], parts):
-                parts.append(_quoted(blocks[at]))
-                at += 1
-                if kind in ("text", "code"):
-                    break
-            text = f"{block.text} {'; '.join(parts)}"
-            block = _Block(block.kind, text, block.heading) if parts else block
+    rest = deque(blocks)
+    while rest:
+        block = rest.popleft()
+        while rest and _announces(block, rest[0]):
+            kind = rest[0].kind
+            text = _with_announced(block, rest)
+            while kind == "code" and text != block.text and rest and _goes_on(rest[0]):
+                text = f"{text} {rest.popleft().text}"
+            if text == block.text:
+                # Left open for good, and marked so that nobody quotes it.
+                block = _Block(block.kind, f"{text.rstrip(':：')}:", block.heading)
+                break
+            block = _Block("text", text, block.heading)
         joined.append(block)
     return joined
 
 
 def _announces(block: _Block, following: _Block) -> bool:
-    """A colon announces anything; a sentence left open announces the code after it."""
+    """A colon announces anything, a command its explanation; code ends what is left open."""
     text = block.text.rstrip()
-    opens = text.endswith((":", "："))
-    left_open = following.kind == "code" and not text.endswith((".", "!", "?", "。", "！", "？"))
-    return block.kind in ("text", "item") and (opens or left_open)
+    if block.kind not in ("text", "item"):
+        return False
+    if following.kind == "code" and not _ONLY_CODE.fullmatch(text):
+        return not text.endswith((".", "!", "?", "。", "！", "？"))
+    if _ONLY_CODE.fullmatch(text):
+        return block.kind == "item" and following.kind == "text"
+    return text.endswith((":", "："))
+
+
+def _with_announced(block: _Block, rest: deque[_Block]) -> str:
+    """The block's text with as much as fits of what it announces, which is taken from `rest`."""
+    if _ONLY_CODE.fullmatch(block.text.rstrip()):
+        return f"{block.text}: {rest.popleft().text}"
+    kind = rest[0].kind
+    parts: list[str] = []
+    while rest and rest[0].kind == kind and _fits(rest[0], parts):
+        parts.append(_quoted(rest.popleft()))
+        if kind in ("text", "code"):
+            break
+    if not parts:
+        return block.text
+    is_cut = kind == "item" and rest and rest[0].kind == kind
+    return f"{block.text} {'; '.join(parts)}{'; …' if is_cut else ''}"
+
+
+def _goes_on(block: _Block) -> bool:
+    return block.kind == "text" and bool(_GOES_ON.match(block.text))
 
 
 def _fits(block: _Block, parts: list[str]) -> bool:
-    code_is_plain = block.kind != "code" or (block.text.count("\n") < 3 and "`" not in block.text)
     so_far = sum(map(len, parts)) + len(block.text)
-    return code_is_plain and bool(block.text.strip()) and so_far <= _ANNOUNCED_CHARS_MAX
+    if block.kind == "code":
+        lines = block.text.strip().count("\n") + 1
+        short = lines <= _QUOTED_CODE_LINES_MAX and "`" not in block.text
+    else:
+        short = block.kind != "text" or len(block.text) >= _ANNOUNCED_TEXT_CHARS_MIN
+    return short and bool(block.text.strip()) and so_far <= _ANNOUNCED_CHARS_MAX
 
 
 def _quoted(block: _Block) -> str:

@@ -98,6 +98,81 @@ def test_nothing_is_quoted_when_nothing_fits(
     assert best_quotes(chunks, question) == ()
 
 
+def answer(question: str, *passages: tuple[str, str]) -> str:
+    chunks = [FramedChunk(f"c{n}", *passage) for n, passage in enumerate(passages, 1)]
+    return " ".join(quote.text for quote in best_quotes(chunks, question))
+
+
+def test_the_command_is_quoted_when_another_way_holds_more_words_of_the_question() -> None:
+    title = "8.5. How can I find out what package produced a particular file?"
+    contents = (
+        "- `zgrep foo Contents`\n  This searches for files. Therefore, a user might have to search"
+        " more than one file to find the package containing the file."
+    )
+    search = (
+        "To identify the package that produced the file execute either:\n\n- `dpkg --search foo`\n"
+        "  This searches for foo in installed packages.\n\n  ```\n  dlocate -S foo\n  ```"
+    )
+    said = answer(
+        "How do I find out which package a file belongs to?", (title, contents), (title, search)
+    )
+    assert said == (
+        "To identify the package that produced the file execute either: `dpkg --search foo`"
+        " This searches for foo in installed packages."
+    )
+
+
+def test_neighbours_are_quoted_before_what_stands_elsewhere() -> None:
+    said = answer(
+        "How do I build the kernel?",
+        (
+            "Kernels",
+            "Get the source. Build the kernel with `make`. This kernel is then installed. It boots."
+            " Something else. A build takes time.",
+        ),
+        ("Other", "A kernel that you build is yours."),
+    )
+    assert said == "Build the kernel with `make`. This kernel is then installed."
+
+
+def test_a_sentence_brings_what_it_rests_on() -> None:
+    said = answer("Where are kernel logs kept?", ("", "There is a daemon. It keeps kernel logs."))
+    assert said == "There is a daemon. It keeps kernel logs."
+
+
+def test_the_heading_that_says_no_more_than_the_question_wins() -> None:
+    said = answer(
+        "What does dpkg do?",
+        ("Tools › 8.1.2. dpkg split archives", "This program splits packages."),
+        ("Tools › 8.1.1. dpkg", "This is the main package program."),
+    )
+    assert said == "This is the main package program."
+
+
+def test_a_yes_or_no_is_quoted_only_when_it_was_asked_for() -> None:
+    passage = ("Single user mode to upgrade packages", "No. Packages upgrade in place.")
+    assert answer("How do I upgrade packages?", passage) == ""
+    assert answer("Must I use single user mode to upgrade?", passage) == passage[1]
+
+
+@pytest.mark.parametrize(
+    ("question", "answers"),
+    [
+        ("What is the difference between a package upgrade and a system upgrade?", False),
+        ("What is the difference between packages and systems?", True),
+        ("What is the difference between packages and systems in Debian?", True),
+    ],
+)
+def test_a_comparison_is_answered_only_by_what_names_both(question: str, answers: bool) -> None:
+    passage = ("Debian", "The packages and the systems differ in what an upgrade does.")
+    assert bool(answer(question, passage)) is answers
+
+
+def test_a_fragment_is_never_quoted() -> None:
+    passage = ("Build a package", "to build the package, and then\n\n```\na\nb\nc\n```")
+    assert answer("How do I build a package?", passage) == ""
+
+
 def test_a_question_is_never_quoted_as_an_answer() -> None:
     chunk = FramedChunk("c1", "", "How do I build a kernel? Run make to build the kernel.")
     (quote,) = best_quotes((chunk,), "How do I build a kernel?")
