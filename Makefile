@@ -50,12 +50,14 @@ clean: ## back to a fresh checkout (.venv, the index, logs); .env.local stays
 	find $(PACKAGES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 dir-given:
-	@test -d "$(DIR)" || { echo "usage: make ingest DIR=path/to/a/folder" >&2; exit 2; }
+	@test -n "$(DIR)" || { echo "usage: make ingest DIR=path/to/a/folder" >&2; exit 2; }
+	@test -e "$(DIR)" || { echo "no such folder: $(DIR)" >&2; exit 2; }
+	@test -d "$(DIR)" || { echo "not a folder: $(DIR)" >&2; exit 2; }
 
 python:
 	@command -v $(PYTHON) >/dev/null || { \
-	echo "missing: Python 3.11 or newer ($(PYTHON) was not found):" \
-	"install it, or call \`make PYTHON=/path/to/python3.11 …\`" >&2; exit 1; }
+	echo "Python 3.11 or newer is needed; $(PYTHON) was not found:" \
+	"install it, or call make with PYTHON=/path/to/python3.11" >&2; exit 1; }
 
 preflight: python
 	@$(PYTHON) -m scripts.preflight setup
