@@ -5,6 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN_SET := .venv/.run-set
 DEV_SET := .venv/.dev-set
+FIDELITY_VENV := .venv-fidelity
+FIDELITY_SET := $(FIDELITY_VENV)/.fidelity-set
+CLIENTS_VENV := .venv-clients
+CLIENTS_SET := $(CLIENTS_VENV)/.clients-set
 PACKAGES := contracts hop bff qs llmgw fakes harness scripts
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -12,10 +16,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
 .NOTPARALLEL:
-.PHONY: help run setup test check fake ingest smoke schemas clean dir-given python preflight preflight-run
+.PHONY: help run setup test test-fidelity test-clients check fake ingest smoke schemas clean dir-given python preflight preflight-run
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo "Settings come from the environment, then from .env.local (.env.example lists them)."
 
 # `exec` makes the supervisor make's own child, so that a SIGTERM to make reaches it.
@@ -26,6 +30,15 @@ setup: preflight $(RUN_SET) ## the environment in .venv, alone
 
 test: preflight $(DEV_SET) ## every test that needs no server
 	@$(BIN)/python -m pytest
+
+# The server and its model live apart, so that nothing of ours can come to need them.
+test-fidelity: preflight $(DEV_SET) $(FIDELITY_SET) ## the fake against a real llama.cpp server
+	@FIDELITY_PYTHON=$(FIDELITY_VENV)/bin/python $(BIN)/python -m pytest harness/fidelity
+
+# So do other people's clients. None of them may ask the network for anything.
+test-clients: preflight $(RUN_SET) $(CLIENTS_SET) ## the fake with three clients, unmodified
+	@LITELLM_LOCAL_MODEL_COST_MAP=True $(CLIENTS_VENV)/bin/python -m pytest \
+	-c harness/clients/pytest.ini harness/clients
 
 check: preflight $(DEV_SET) ## ruff, mypy strict, import directions and purity
 	@$(BIN)/python -m ruff check $(PACKAGES)
@@ -74,4 +87,18 @@ $(RUN_SET): requirements/run.txt
 $(DEV_SET): requirements/dev.txt $(RUN_SET)
 	@echo "installing the development tools (once)"
 	@$(PIP) install -r requirements/dev.txt
+	@touch $@
+
+$(FIDELITY_SET): requirements/fidelity.txt
+	@echo "setting up $(FIDELITY_VENV) (once: a model server and 100 MB of model)"
+	@$(PYTHON) -m venv --clear $(FIDELITY_VENV)
+	@echo '*' > $(FIDELITY_VENV)/.gitignore
+	@$(FIDELITY_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps -r requirements/fidelity.txt
+	@touch $@
+
+$(CLIENTS_SET): requirements/clients.txt
+	@echo "setting up $(CLIENTS_VENV) (once, about a minute)"
+	@$(PYTHON) -m venv --clear $(CLIENTS_VENV)
+	@echo '*' > $(CLIENTS_VENV)/.gitignore
+	@$(CLIENTS_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps -r requirements/clients.txt
 	@touch $@

@@ -6,12 +6,13 @@ draws an unseeded number to decide what is sent. For raw trio streams see `over_
 """
 
 from fakes.openai_compat_server.connection import Fake, Limits, serve_stream
-from fakes.openai_compat_server.control import Entry, Journal
+from fakes.openai_compat_server.control import Entry, Journal, Playing
 from fakes.openai_compat_server.http_request import HttpRequest
 from fakes.openai_compat_server.listener import serve
 from fakes.openai_compat_server.pacing import Latency, parse_latency
 from fakes.openai_compat_server.plan import Ending, Plan, Step
 from fakes.openai_compat_server.responses import Behaviour, plan_response
+from fakes.openai_compat_server.script import Rule, Script, Then
 
 __all__ = [
     "Behaviour",
@@ -23,7 +24,11 @@ __all__ = [
     "Latency",
     "Limits",
     "Plan",
+    "Playing",
+    "Rule",
+    "Script",
     "Step",
+    "Then",
     "parse_latency",
     "plan_response",
     "serve",

@@ -11,6 +11,7 @@ import anyio
 from fakes.openai_compat_server.connection import Fake
 from fakes.openai_compat_server.control import Entry, Journal
 from fakes.openai_compat_server.listener import serve
+from fakes.openai_compat_server.listing import LISTINGS
 from fakes.openai_compat_server.options import PROGRAM, Options, parse_options
 from fakes.openai_compat_server.responses import Behaviour
 
@@ -24,7 +25,8 @@ Which package does a file belong to?
 <<<end question 0123abcd>>>"""
 _BANNER = """\
 OpenAI-compatible fake: {base}/v1
-persona {persona}, seed {seed}, first token after {ttft:g} ms, then one every {itl:g} ms. Try it:
+{dialect} dialect, persona {persona}, seed {seed}; first token after {ttft:g} ms, then one every
+{itl:g} ms.{scenario} Try it:
 
 curl -N {base}/v1/chat/completions -H 'content-type: application/json' -d '{body}'
 
@@ -34,6 +36,9 @@ Ctrl-C stops it.
 
 def main() -> int:
     options = parse_options(sys.argv[1:], os.environ)
+    if options.listing:
+        print(LISTINGS[options.listing]())
+        return 0
     # asyncio, so that nobody needs trio to use this alone.
     return anyio.run(_run, options)
 
@@ -42,7 +47,15 @@ async def _run(options: Options) -> int:
     """Serve until told to stop; the program's exit status."""
     status = 0
     journal = Journal() if options.quiet else Journal(on_end=_log)
-    fake = Fake(Behaviour(options.seed, options.persona, options.latency), journal=journal)
+    behaviour = Behaviour(
+        options.seed,
+        options.persona,
+        options.latency,
+        dialect=options.dialect,
+        scenario=options.scenario,
+        script=options.script,
+    )
+    fake = Fake(behaviour, journal=journal)
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stop_on, signals, tasks.cancel_scope)
@@ -75,10 +88,12 @@ def _banner(options: Options, port: int) -> str:
     messages = [{"role": "user", "content": _PROMPT}]
     return _BANNER.format(
         base=f"http://{host}:{port}",
+        dialect=options.dialect.name,
         persona=options.persona,
         seed=options.seed,
         ttft=options.latency.ttft_s * 1000,
         itl=options.latency.itl_s * 1000,
+        scenario=f" Playing {options.scenario}." if options.scenario else "",
         body=json.dumps({"model": "fake", "stream": True, "messages": messages}),
     )
 

@@ -3,7 +3,7 @@
 import anyio
 from attrs import field, frozen
 
-from fakes.openai_compat_server.control import Journal
+from fakes.openai_compat_server.control import Journal, Playing
 from fakes.openai_compat_server.http_request import (
     HttpRequest,
     RequestReader,
@@ -13,11 +13,14 @@ from fakes.openai_compat_server.http_request import (
 from fakes.openai_compat_server.plan import Ending, Plan
 from fakes.openai_compat_server.responses import (
     Behaviour,
+    plan_opening,
     plan_response,
+    plan_scripted,
     plan_too_large,
     plan_too_slow,
     plan_unparsable,
 )
+from fakes.openai_compat_server.script import Script
 from fakes.openai_compat_server.stage import Inbox, Wire, perform
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -41,6 +44,11 @@ class Fake:
     behaviour: Behaviour = field(factory=Behaviour)
     limits: Limits = field(factory=Limits)
     journal: Journal = field(factory=Journal)
+    playing: Playing = field(init=False)
+
+    @playing.default
+    def _from_the_first_rule_on(self) -> Playing:
+        return Playing(self.behaviour.script or Script())
 
 
 async def serve_stream(wire: Wire, fake: Fake) -> None:
@@ -49,30 +57,37 @@ async def serve_stream(wire: Wire, fake: Fake) -> None:
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(inbox.fill, wire)
-            await _converse(wire, inbox, fake)
+            if await _opens(wire, inbox, fake):
+                await _converse(wire, inbox, fake)
             tasks.cancel_scope.cancel()
     finally:
         with anyio.move_on_after(_CLEANUP_LIMIT_S, shield=True):
             await wire.aclose()
 
 
+async def _opens(wire: Wire, inbox: Inbox, fake: Fake) -> bool:
+    """Whether the connection gets as far as a request."""
+    plan = plan_opening(fake.behaviour)
+    return plan is None or await _performed("(connected)", plan, wire, inbox, fake)
+
+
+async def _performed(line: str, plan: Plan, wire: Wire, inbox: Inbox, fake: Fake) -> bool:
+    """Perform and record; whether the connection goes on."""
+    entry = fake.journal.begin(line, plan, anyio.current_time())
+    try:
+        whole = await perform(plan, wire, inbox, entry)
+    finally:
+        fake.journal.end(entry, anyio.current_time())
+    if whole and plan.ending is Ending.CLOSE:
+        await _say_goodbye(wire, inbox)
+    return whole and plan.ending is Ending.KEEP
+
+
 async def _converse(wire: Wire, inbox: Inbox, fake: Fake) -> None:
     reader = RequestReader(fake.limits.body_bytes_max)
-    ending = Ending.KEEP
-    while ending is Ending.KEEP:
-        asked = await _next_plan(wire, inbox, reader, fake)
-        if asked is None:
+    while asked := await _next_plan(wire, inbox, reader, fake):
+        if not await _performed(*asked, wire, inbox, fake):
             return
-        line, plan = asked
-        entry = fake.journal.begin(line, plan, anyio.current_time())
-        try:
-            whole = await perform(plan, wire, inbox, entry)
-        finally:
-            fake.journal.end(entry, anyio.current_time())
-        if not whole:
-            return
-        ending = plan.ending
-    await _say_goodbye(wire, inbox)
 
 
 async def _next_plan(
@@ -85,12 +100,20 @@ async def _next_plan(
     except Unparsable:
         return "(not HTTP)", plan_unparsable()
     except TooLarge as fault:
-        return str(fault), plan_too_large(limits.body_bytes_max)
+        return str(fault), plan_too_large(fake.behaviour.dialect, limits.body_bytes_max)
     except TimeoutError:
-        return "(unfinished)", plan_too_slow(limits.request_limit_s)
+        return "(unfinished)", plan_too_slow(fake.behaviour.dialect, limits.request_limit_s)
     except (anyio.BrokenResourceError, anyio.ClosedResourceError):
         return None
-    return None if request is None else (request.line, plan_response(fake.behaviour, request))
+    return None if request is None else (request.line, _plan(request, fake))
+
+
+def _plan(request: HttpRequest, fake: Fake) -> Plan:
+    """What the script has next for a request that asks for work; else the ordinary response."""
+    behaviour = fake.behaviour
+    if behaviour.script is None or request.method != "POST":
+        return plan_response(behaviour, request)
+    return plan_scripted(behaviour, request, fake.playing.next_for(request, behaviour.seed))
 
 
 async def _next_request(

@@ -1,11 +1,16 @@
-"""The journal: what was asked, what was sent of what was planned, and when a client went away."""
+"""The journal: what was asked, what was sent of what was planned, and when a client went away.
+
+And how far a script is: what it has played, and what it was never asked for.
+"""
 
 from collections import deque
 from collections.abc import Callable
 
 from attrs import define, field
 
+from fakes.openai_compat_server.http_request import HttpRequest
 from fakes.openai_compat_server.plan import Plan
+from fakes.openai_compat_server.script import Progress, Script, asked_of, choose, unplayed
 
 JOURNAL_ENTRIES_MAX = 1_000
 _LINE_CHARS_MAX = 200
@@ -52,3 +57,25 @@ class Journal:
         entry.ended_at = now
         if self.on_end is not None:
             self.on_end(entry)
+
+
+@define
+class Playing:
+    """One server's way through its script."""
+
+    script: Script = field(factory=Script)
+    progress: Progress = field(factory=Progress)
+
+    def next_for(self, request: HttpRequest, seed: int) -> str | None:
+        """The scenario this request gets; None when no rule has one for it."""
+        name, self.progress = choose(self.script, asked_of(request), self.progress, seed)
+        return name
+
+    @property
+    def unplayed(self) -> tuple[str, ...]:
+        return unplayed(self.script, self.progress)
+
+    @property
+    def unmatched(self) -> tuple[str, ...]:
+        """The requests that no rule had anything for."""
+        return self.progress.unmatched

@@ -3,6 +3,7 @@
 The only module here that imports trio; nothing else here imports this one.
 """
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,8 @@ import trio
 from attrs import frozen
 
 from fakes.openai_compat_server.connection import Fake, serve_stream
+from fakes.openai_compat_server.socket_wire import RESET_ON_CLOSE
+from fakes.openai_compat_server.stage import Resettable
 
 _RECEIVE_BYTES = 64 * 1024
 
@@ -43,6 +46,14 @@ class _TrioWire:
 
     async def aclose(self) -> None:
         await self.stream.aclose()
+
+    def reset(self) -> None:
+        """RST, where the stream can; a socket is reset by being closed with nothing to linger."""
+        if isinstance(self.stream, Resettable):
+            self.stream.reset()
+        elif isinstance(self.stream, trio.SocketStream):
+            self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            self.stream.socket.close()
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 `extractive` answers from the passages framed in the prompt, or says that they do not answer.
 `echo` repeats the last user message, whatever form was asked for: a client's test can thereby have
-any text come out of the model.
+any text come out of the model. `lorem` is filler. A JSON schema that the first and the last know
+nothing to say to is filled with seeded, valid values.
 """
 
 import json
@@ -10,23 +11,34 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from contracts.framing import Framed, parse
-from fakes.openai_compat_server.chat_request import ChatRequest, Refusal
+from fakes.openai_compat_server.chat_request import ChatRequest
 from fakes.openai_compat_server.extractive import Quote, best_quotes
+from fakes.openai_compat_server.lorem import lorem_text
+from fakes.openai_compat_server.schema_fill import fill
+from fakes.openai_compat_server.schema_match import matches
+from fakes.openai_compat_server.seeded import Draw
 
 ABSTAINED = "None of the sources answer this."
 NO_SOURCES = "There are no sources in this prompt, so there is nothing to answer from."
 _NONE_ALIAS = "c0"
+_CITED = {"citations", "answer"}
 # Long enough for three sentences, short enough for anyone's default max_tokens.
 _ANSWER_CHARS_MAX = 1_200
 _NO_MARKERS = re.compile(r"\bno (?:source )?(?:markers|citations)\b", re.IGNORECASE)
 
 
-def extractive(chat: ChatRequest) -> str:
+def extractive(chat: ChatRequest, draw: Draw) -> str:
     """Citations first and then the answer as JSON where JSON is asked for, else plain text.
 
-    Raises Refusal for a schema of another shape: better a 400 than an answer that breaks it.
+    A schema of another shape is filled; raises Refusal where nothing meets it.
     """
-    _check_shape(chat.schema)
+    reply = _extracted(chat)
+    if chat.response_format != "json_schema" or _is_cited_shape(chat.schema, reply):
+        return reply
+    return _filled(chat, draw)
+
+
+def _extracted(chat: ChatRequest) -> str:
     framed = _framed(chat)
     question = framed.question if framed.question is not None else _last_user_text(chat)
     quotes = best_quotes(framed.chunks, question) if framed.chunks else ()
@@ -41,11 +53,20 @@ def extractive(chat: ChatRequest) -> str:
     return _json(aliases, answer) if _wants_json(chat) else answer
 
 
-def echo(chat: ChatRequest) -> str:
+def echo(chat: ChatRequest, _: Draw) -> str:
     return _last_user_text(chat)
 
 
-PERSONAS: Mapping[str, Callable[[ChatRequest], str]] = {"extractive": extractive, "echo": echo}
+def lorem(chat: ChatRequest, draw: Draw) -> str:
+    """Filler, a schema filled; raises Refusal where nothing meets the schema."""
+    return _filled(chat, draw) if chat.response_format == "json_schema" else lorem_text(chat, draw)
+
+
+PERSONAS: Mapping[str, Callable[[ChatRequest, Draw], str]] = {
+    "extractive": extractive,
+    "echo": echo,
+    "lorem": lorem,
+}
 
 
 def _framed(chat: ChatRequest) -> Framed:
@@ -70,11 +91,22 @@ def _instructions(chat: ChatRequest) -> str:
     return "\n".join(m.text for m in chat.messages if m.role in ("system", "developer"))
 
 
-def _check_shape(schema: Mapping[str, object]) -> None:
-    properties = schema.get("properties")
-    if isinstance(properties, dict) and not {"citations", "answer"} <= properties.keys():
-        where = "response_format.json_schema.schema"
-        raise Refusal(f"Invalid '{where}': only one of citations and answer is served.", where)
+def _is_cited_shape(schema: Mapping[str, object], reply: str) -> bool:
+    """Whether citations and an answer are what the schema asks for, and all that it requires."""
+    properties, required = schema.get("properties"), schema.get("required")
+    if not isinstance(properties, dict):
+        return matches(schema, json.loads(reply), schema)
+    demanded = (
+        {name for name in required if isinstance(name, str)}
+        if isinstance(required, list)
+        else set()
+    )
+    return properties.keys() >= _CITED >= demanded
+
+
+def _filled(chat: ChatRequest, draw: Draw) -> str:
+    where = "response_format.json_schema.schema"
+    return json.dumps(fill(chat.schema, draw, where), ensure_ascii=False)
 
 
 def _marked(quote: Quote) -> str:

@@ -14,17 +14,21 @@ class Ending(Enum):
 
     KEEP = auto()
     CLOSE = auto()
+    RESET = auto()  # RST, at once: bytes still under way may be lost
+    SILENCE = auto()  # not another word, and no close either, until the client leaves
 
 
 @frozen
 class Step:
+    """`data` may be empty: then only time passes."""
+
     delay_s: float
     data: bytes
 
 
 @frozen
 class Plan:
-    """One response. `status` is what the bytes claim, for the journal; they decide."""
+    """One response. `status` is what the bytes claim, for the journal, 0 where they claim none."""
 
     status: int
     steps: tuple[Step, ...]

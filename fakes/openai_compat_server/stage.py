@@ -6,13 +6,13 @@ a half-closed client counts as gone. Delays are kept against the plan's start, s
 write does not push everything after it back.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import anyio
 from attrs import define, field
 
 from fakes.openai_compat_server.control import Entry
-from fakes.openai_compat_server.plan import Plan
+from fakes.openai_compat_server.plan import Ending, Plan
 
 
 class Wire(Protocol):
@@ -25,6 +25,13 @@ class Wire(Protocol):
     async def send_eof(self) -> None: ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Resettable(Protocol):
+    """A connection that can be ended by a reset; where it can not, closing it must do."""
+
+    def reset(self) -> None: ...
 
 
 @define
@@ -80,7 +87,23 @@ class Inbox:
 
 
 async def perform(plan: Plan, wire: Wire, inbox: Inbox, entry: Entry) -> bool:
-    """Send the plan's steps, each when it is due; False when the client left before the end."""
+    """Perform the plan, its ending too but for KEEP and CLOSE, which are the connection's own.
+
+    False when the client left before the end; whoever is left in silence always does.
+    """
+    whole = await _send_all(plan, wire, inbox, entry)
+    if whole and plan.ending is Ending.RESET:
+        await _reset(wire)
+    if whole and plan.ending is Ending.SILENCE:
+        await inbox.wait_left()
+        whole = False
+    if not whole:
+        entry.client_left_at = anyio.current_time() if inbox.left_at is None else inbox.left_at
+    return whole
+
+
+async def _send_all(plan: Plan, wire: Wire, inbox: Inbox, entry: Entry) -> bool:
+    """Send the plan's steps, each when it is due; False when the client left before the last."""
     due = anyio.current_time()
     with anyio.CancelScope() as scope:
         inbox.watch(scope)
@@ -88,14 +111,19 @@ async def perform(plan: Plan, wire: Wire, inbox: Inbox, entry: Entry) -> bool:
             for step in plan.steps:
                 due += step.delay_s
                 await anyio.sleep_until(due)
-                await wire.send(step.data)
+                if step.data:
+                    await wire.send(step.data)
                 entry.steps_sent += 1
                 entry.bytes_sent += len(step.data)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass
         finally:
             inbox.watch(None)
-    whole = entry.steps_sent == len(plan.steps)
-    if not whole:
-        entry.client_left_at = anyio.current_time() if inbox.left_at is None else inbox.left_at
-    return whole
+    return entry.steps_sent == len(plan.steps)
+
+
+async def _reset(wire: Wire) -> None:
+    if isinstance(wire, Resettable):
+        wire.reset()
+    else:
+        await wire.aclose()

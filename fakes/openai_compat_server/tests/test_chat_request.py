@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from fakes.openai_compat_server.chat_request import Message, Refusal, parse_chat
+from fakes.openai_compat_server.chat_request import Message, parse_chat
+from fakes.openai_compat_server.json_fields import Refusal
 from fakes.openai_compat_server.tests.fake_client import chat
 
 USER = {"role": "user", "content": "x"}

@@ -6,18 +6,19 @@ Method: arguments and a mapping in; options, or exit status and text, out.
 import pytest
 
 from fakes.openai_compat_server import Latency
+from fakes.openai_compat_server.dialects import OPENAI
 from fakes.openai_compat_server.options import Options, parse_options
 
 
 def test_defaults_are_a_working_server() -> None:
-    usual = Options("127.0.0.1", 8020, 0, "extractive", Latency(0.08, 0.008), quiet=False)
+    usual = Options("127.0.0.1", 8020, 0, "extractive", Latency(0.08, 0.008), False, OPENAI)
     assert parse_options([], {}) == parse_options(["serve"], {"FAKE_PORT": " "}) == usual
 
 
 def test_arguments_win_over_the_environment() -> None:
     environment = {"FAKE_HOST": "::1", "FAKE_PORT": "1", "FAKE_SEED": "-3"}
     options = parse_options(["--port", "2", "--persona", "echo", "--quiet"], environment)
-    assert options == Options("::1", 2, -3, "echo", Latency(), quiet=True)
+    assert options == Options("::1", 2, -3, "echo", Latency(), True, OPENAI)
     assert parse_options(["serve", "--latency=ttft=1s"], {}).latency == Latency(1.0, 0.008)
 
 
@@ -30,10 +31,16 @@ def test_arguments_win_over_the_environment() -> None:
         (["--seed", "1.5"], {}, "--seed"),
         (["--persona", "poet"], {}, "--persona"),
         (["--latency", "fast"], {}, "--latency"),
+        (["--scenario", "stal"], {}, "Near names: stall"),
+        (["--scenario", "stall?for=3"], {}, "'for' of 'stall'"),
+        (["--json"], {}, "--json is for listing"),
+        (["scenarios", "--json", "--markdown"], {}, "--markdown"),
         (["dance"], {}, "dance"),
         (["--nonsense"], {}, "--nonsense"),
         ([], {"FAKE_PORT": "http"}, "FAKE_PORT"),
         ([], {"FAKE_SEED": "a"}, "FAKE_SEED"),
+        (["--dialect", "klingon"], {}, "--dialect"),
+        ([], {"FAKE_DIALECT": "klingon"}, "FAKE_DIALECT"),
     ],
 )
 def test_one_line_names_what_is_wrong(
@@ -48,6 +55,14 @@ def test_one_line_names_what_is_wrong(
     said = capsys.readouterr().err
     assert named in said
     assert said.count("\n") == 1
+
+
+def test_a_scenario_is_played_and_all_are_listed() -> None:
+    assert parse_options(["--scenario", "stall?after=3"], {}).scenario == "stall?after=3"
+    assert parse_options(["--scenario", "refused"], {}).scenario == "refused"
+    listings = [parse_options(["scenarios", *form], {}).listing for form in ([], ["--json"])]
+    assert listings == ["text", "json"]
+    assert parse_options(["serve"], {}).listing == ""
 
 
 def test_help_shows_every_option(capsys: pytest.CaptureFixture[str]) -> None:

@@ -200,11 +200,12 @@ def test_a_bad_body_is_400_with_its_parameter(
     assert (plan.status, error_of(plan)["param"]) == (400, param)
 
 
-def test_a_schema_nobody_fills_is_400() -> None:
-    schema = {"type": "object", "properties": {"colour": {"type": "string"}}}
+def test_a_schema_nothing_meets_is_400_with_its_place() -> None:
+    schema = {"type": "object", "properties": {"colour": False}, "required": ["colour"]}
     form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
     plan = plan_response(Behaviour(), posted(chat(response_format=form)))
-    assert error_of(plan)["param"] == "response_format.json_schema.schema"
+    place = "response_format.json_schema.schema.properties.colour"
+    assert (plan.status, error_of(plan)["param"]) == (400, place)
 
 
 def test_another_content_type_is_415() -> None:

@@ -28,7 +28,10 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]
     command = [*PROGRAM, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as it:
         assert it.stdout is not None
-        banner = "".join(iter(it.stdout.readline, "Ctrl-C stops it.\n"))
+        banner = ""
+        while (line := it.stdout.readline()) != "Ctrl-C stops it.\n":
+            assert line, "it ended before its banner did"
+            banner += line
         try:
             yield it, banner.split()[2].removesuffix("/v1"), banner
         finally:

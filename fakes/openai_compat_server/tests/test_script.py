@@ -1,0 +1,164 @@
+"""Goal: each request gets the scenario its rule has next, and a file that is wrong says where.
+
+Method: scripts and requests in, choices out; TOML in, scripts or faults out.
+"""
+
+import pytest
+
+from fakes.openai_compat_server import HttpRequest
+from fakes.openai_compat_server.script import (
+    Asked,
+    Progress,
+    Rule,
+    Script,
+    Then,
+    asked_of,
+    choose,
+    unplayed,
+)
+from fakes.openai_compat_server.script_file import ScriptFault, parse_script
+from fakes.openai_compat_server.tests.fake_client import posted
+
+HELLO = Asked("POST /x", "m", (("x-test", "a"),), "say hello", 1)
+
+
+def played(script: Script, *requests: Asked, seed: int = 0) -> tuple[list[str | None], Progress]:
+    """What each request got, and how far the script is then."""
+    names: list[str | None] = []
+    progress = Progress()
+    for asked in requests:
+        name, progress = choose(script, asked, progress, seed)
+        names.append(name)
+    return names, progress
+
+
+@pytest.mark.parametrize(
+    ("then", "after"),
+    [(Then.PASS, [None, None]), (Then.LAST, ["b", "b"]), (Then.REPEAT, ["a", "b"])],
+)
+def test_a_rule_plays_in_order_and_then_does_what_it_says(
+    then: Then, after: list[str | None]
+) -> None:
+    script = Script((Rule(("a", "b"), then=then),))
+    assert played(script, *[HELLO] * 4)[0] == ["a", "b", *after]
+
+
+@pytest.mark.parametrize(
+    ("rule", "holds"),
+    [
+        (Rule(("a",)), True),
+        (Rule(("a",), model="m"), True),
+        (Rule(("a",), model="other"), False),
+        (Rule(("a",), header=("X-Test", "a")), True),
+        (Rule(("a",), header=("x-test", "b")), False),
+        (Rule(("a",), text="hello"), True),
+        (Rule(("a",), text="Hello"), False),
+        (Rule(("a",), turn=1), True),
+        (Rule(("a",), turn=2), False),
+        (Rule(("a",), model="m", text="bye"), False),
+        (Rule(("a",), chance=0.0), False),
+    ],
+)
+def test_a_rule_matches_when_all_it_gives_holds(rule: Rule, holds: bool) -> None:
+    assert played(Script((rule,)), HELLO)[0] == ["a" if holds else None]
+
+
+def test_the_next_rule_decides_when_one_is_through() -> None:
+    script = Script((Rule(("a",), model="m"), Rule(("b", "c"))))
+    assert played(script, *[HELLO] * 4)[0] == ["a", "b", "c", None]
+
+
+def test_chance_is_the_seeds() -> None:
+    script = Script((Rule(("a",), chance=0.5, then=Then.LAST),))
+    names, _ = played(script, *[HELLO] * 200)
+    assert names == played(script, *[HELLO] * 200)[0]
+    assert names != played(script, *[HELLO] * 200, seed=1)[0]
+    assert 70 < names.count("a") < 130
+
+
+def test_what_is_unplayed_and_what_matched_nothing_is_known() -> None:
+    script = Script((Rule(("a", "b"), model="m"), Rule(("c",), model="n")), strict=True)
+    _, progress = played(script, HELLO, Asked("GET /y", "", (), "", 0))
+    assert unplayed(script, progress) == ("rule 1: b", "rule 2: c")
+    assert progress.unmatched == ("GET /y",)
+
+
+def test_a_request_is_told_by_its_body() -> None:
+    messages = [
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "two"},
+        {"role": "user", "content": [{"type": "text", "text": "three"}, {"type": "image_url"}]},
+    ]
+    asked = asked_of(posted({"model": "m", "messages": messages}, **{"x-a": "b"}))
+    assert (asked.model, asked.text, asked.turn) == ("m", "three", 2)
+    assert ("x-a", "b") in asked.headers
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"\xff", b"[" * 100_000, b'{"model": 5, "messages": [1, {"role": "user"}]}'],
+)
+def test_a_body_that_can_not_be_read_matches_no_model(body: bytes) -> None:
+    assert asked_of(HttpRequest("POST", "/x", "1.1", (), body)).model == ""
+
+
+def test_a_rule_without_anything_to_play_is_refused() -> None:
+    with pytest.raises(ValueError, match="play"):
+        Rule(())
+
+
+def known(name: str) -> None:
+    if name not in ("ok", "429"):
+        raise ValueError(f"no scenario {name}")
+
+
+WHOLE = """\
+strict = true
+
+[[rule]]
+model = "gpt-test"
+header = { name = "x-test", value = "retry" }
+text = "hello"
+turn = 1
+chance = 1
+play = ["429", "429", "ok"]
+then = "last"
+
+[[rule]]
+play = ["ok"]
+"""
+
+
+def test_a_file_is_the_same_script_as_the_data() -> None:
+    first = Rule(("429", "429", "ok"), "gpt-test", ("x-test", "retry"), "hello", 1, 1.0, Then.LAST)
+    assert parse_script(WHOLE, "a.toml", known) == Script((first, Rule(("ok",))), strict=True)
+    assert parse_script("", "a.toml", known) == Script()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("strict = maybe", "a.toml:1: Invalid value"),
+        ("strict = true\n\n[[rule]", "a.toml:3: "),
+        ("strict = 1", "a.toml:1: strict: expected true or false"),
+        ("\nrules = []", "a.toml:2: rules: unknown key"),
+        ("rule = 5", "a.toml:1: rule: expected [[rule]] tables"),
+        ("[[rule]]\n[[rule]]\nplay = []", "a.toml:1: rule 1: play: expected an array"),
+        ('[[rule]]\nplay = ["ok"]\n\n[[rule]]\nplay = []', "a.toml:5: rule 2: play: expected an"),
+        ('[[rule]]\nplay = ["nope"]', "a.toml:2: rule 1: play: no scenario nope"),
+        ("[[rule]]\nplay = [5]", "a.toml:2: rule 1: play: expected scenarios"),
+        ('[[rule]]\nplay = ["ok"]\nturn = true', "a.toml:3: rule 1: turn: expected a whole"),
+        ('[[rule]]\nplay = ["ok"]\nchance = 2', "a.toml:3: rule 1: chance: expected a number"),
+        ('[[rule]]\nplay = ["ok"]\nthen = "stop"', "a.toml:3: rule 1: then: expected one of pass"),
+        ('[[rule]]\nplay = ["ok"]\nmodel = ""', "a.toml:3: rule 1: model: expected a string"),
+        ('[[rule]]\nplay = ["ok"]\nheader = "x"', "a.toml:3: rule 1: header: expected {"),
+        (
+            '[[rule]]\nplay = ["ok"]\n[rule.header]\nname = 5\nvalue = "x"',
+            "a.toml:1: rule 1: header: expected name",
+        ),
+    ],
+)
+def test_a_file_that_is_wrong_says_where_and_why(text: str, said: str) -> None:
+    with pytest.raises(ScriptFault) as fault:
+        parse_script(text, "a.toml", known)
+    assert str(fault.value).startswith(said)

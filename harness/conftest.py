@@ -1,0 +1,3 @@
+"""What `make test` leaves out: tests of other people's clients, which need those clients."""
+
+collect_ignore = ["clients"]
