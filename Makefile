@@ -59,7 +59,7 @@ schemas: preflight $(DEV_SET) ## write contracts/schemas/ from the code
 	@$(BIN)/python -m scripts.write_schemas
 
 clean: ## back to a fresh checkout (.venv, the index, logs); .env.local stays
-	rm -rf .venv var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(FIDELITY_VENV) $(CLIENTS_VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find $(PACKAGES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 dir-given:
