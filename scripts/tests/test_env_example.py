@@ -29,7 +29,7 @@ def test_every_setting_is_shown_with_its_default(service: type[HopSettings]) -> 
 
 def test_nothing_is_shown_that_no_program_reads() -> None:
     known = {v.name for service in SERVICES for v in variables_of(service).values()}
-    assert set(SHOWN) - known == {"FAKE_HOST", "FAKE_PORT", "FAKE_SEED"}
+    assert set(SHOWN) - known == {"FAKE_DIALECT", "FAKE_HOST", "FAKE_PORT", "FAKE_SEED"}
 
 
 def test_file_as_it_stands_sets_nothing() -> None:
