@@ -26,7 +26,7 @@ Which package does a file belong to?
 _BANNER = """\
 OpenAI-compatible fake: {base}/v1
 {dialect} dialect, persona {persona}, seed {seed}; first token after {ttft:g} ms, then one every
-{itl:g} ms.{scenario} Try it:
+{itl:g} ms.{scenario}{admin} Try it:
 
 curl -N {base}/v1/chat/completions -H 'content-type: application/json' -d '{body}'
 
@@ -55,7 +55,8 @@ async def _run(options: Options) -> int:
         scenario=options.scenario,
         script=options.script,
     )
-    fake = Fake(behaviour, journal=journal)
+    # The options let the admin face stand on a loopback address only.
+    fake = Fake(behaviour, journal=journal, admin=options.admin, on_loopback=options.admin)
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stop_on, signals, tasks.cancel_scope)
@@ -94,6 +95,7 @@ def _banner(options: Options, port: int) -> str:
         ttft=options.latency.ttft_s * 1000,
         itl=options.latency.itl_s * 1000,
         scenario=f" Playing {options.scenario}." if options.scenario else "",
+        admin=" Admin at /__admin/journal, /__admin/script." if options.admin else "",
         body=json.dumps({"model": "fake", "stream": True, "messages": messages}),
     )
 

@@ -1,6 +1,7 @@
 """The command line, read from arguments and a mapping of the environment."""
 
 import argparse
+import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -51,6 +52,7 @@ class Options:
     script: Script | None = None
     scenario: str = ""
     listing: str = ""  # how to list the scenarios instead of serving: text, json or markdown
+    admin: bool = False  # only ever with a loopback host
 
 
 def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
@@ -96,10 +98,14 @@ def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> O
         listings.add_argument(f"--{form}", dest="listing", action="store_const", const=form,
             default="text", help=f"list the scenarios as {form}")  # fmt: skip
     add("--quiet", action="store_true", help="no banner, and no line per request")
+    add("--admin", action="store_true",
+        help="answer /__admin/{journal,script,unplayed}, on loopback only")  # fmt: skip
     given = parser.parse_args(arguments)
     lists = given.command == "scenarios"
     if given.listing != "text" and not lists:
         parser.error(f"--{given.listing} is for listing the scenarios")
+    if given.admin and not _is_loopback(given.host):
+        parser.error(f"--admin is for loopback only, and {given.host!r} is not (try 127.0.0.1)")
     return Options(
         host=given.host,
         port=given.port,
@@ -111,6 +117,7 @@ def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> O
         script=given.script,
         scenario=given.scenario or "",
         listing=given.listing if lists else "",
+        admin=given.admin,
     )
 
 
@@ -123,6 +130,14 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text[:6]) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
     return int(text)
+
+
+def _is_loopback(host: str) -> bool:
+    """A name is not looked up: what it stands for may change before the listener asks."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _integer(text: str) -> int:

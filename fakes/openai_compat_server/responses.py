@@ -63,13 +63,16 @@ def plan_response(behaviour: Behaviour, request: HttpRequest) -> Plan:
     return methods[method](behaviour, request)
 
 
-def plan_scripted(behaviour: Behaviour, request: HttpRequest, name: str | None) -> Plan:
+def plan_scripted(
+    behaviour: Behaviour, request: HttpRequest, name: str | None, strict: bool
+) -> Plan:
     """The response in the scenario a script has for the request; None: it has none."""
-    if name is None and behaviour.script is not None and behaviour.script.strict:
+    if name is None and strict:
         message = "No rule of the script has anything to play to this request."
         return _error(behaviour.dialect, request, 404, message, code="unscripted")
     scenario = behaviour.scenario if name is None else "" if name == SCRIPTED_OK else name
-    return plan_response(evolve(behaviour, scenario=scenario), request)
+    # Without the script, whose every entry would be checked again.
+    return plan_response(evolve(behaviour, scenario=scenario, script=None), request)
 
 
 def check_playable(name: str) -> None:
@@ -106,6 +109,10 @@ def plan_too_large(dialect: Dialect, body_bytes_max: int) -> Plan:
 
 def plan_too_slow(dialect: Dialect, limit_s: float) -> Plan:
     return _refused(dialect, 408, f"The request did not arrive within {limit_s:g} seconds.")
+
+
+def plan_bad_session(dialect: Dialect, chars_max: int) -> Plan:
+    return _refused(dialect, 400, f"A session's name has at most {chars_max} characters.")
 
 
 def _health(behaviour: Behaviour, request: HttpRequest) -> Plan:

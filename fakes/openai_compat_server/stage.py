@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import anyio
 from attrs import define, field
 
-from fakes.openai_compat_server.control import Entry
+from fakes.openai_compat_server.control import Entry, Journal
 from fakes.openai_compat_server.plan import Ending, Plan
 
 
@@ -86,12 +86,12 @@ class Inbox:
         self._changed = anyio.Event()
 
 
-async def perform(plan: Plan, wire: Wire, inbox: Inbox, entry: Entry) -> bool:
+async def perform(plan: Plan, wire: Wire, inbox: Inbox, entry: Entry, journal: Journal) -> bool:
     """Perform the plan, its ending too but for KEEP and CLOSE, which are the connection's own.
 
     False when the client left before the end; whoever is left in silence always does.
     """
-    whole = await _send_all(plan, wire, inbox, entry)
+    whole = await _send_all(plan, wire, inbox, entry, journal)
     if whole and plan.ending is Ending.RESET:
         await _reset(wire)
     if whole and plan.ending is Ending.SILENCE:
@@ -102,7 +102,7 @@ async def perform(plan: Plan, wire: Wire, inbox: Inbox, entry: Entry) -> bool:
     return whole
 
 
-async def _send_all(plan: Plan, wire: Wire, inbox: Inbox, entry: Entry) -> bool:
+async def _send_all(plan: Plan, wire: Wire, inbox: Inbox, entry: Entry, journal: Journal) -> bool:
     """Send the plan's steps, each when it is due; False when the client left before the last."""
     due = anyio.current_time()
     with anyio.CancelScope() as scope:
@@ -113,6 +113,7 @@ async def _send_all(plan: Plan, wire: Wire, inbox: Inbox, entry: Entry) -> bool:
                 await anyio.sleep_until(due)
                 if step.data:
                     await wire.send(step.data)
+                    journal.sent(entry, step.data, anyio.current_time())
                 entry.steps_sent += 1
                 entry.bytes_sent += len(step.data)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):

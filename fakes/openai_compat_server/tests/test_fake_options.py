@@ -35,6 +35,9 @@ def test_arguments_win_over_the_environment() -> None:
         (["--scenario", "stall?for=3"], {}, "'for' of 'stall'"),
         (["--json"], {}, "--json is for listing"),
         (["scenarios", "--json", "--markdown"], {}, "--markdown"),
+        (["--admin", "--host", "0.0.0.0"], {}, "--admin is for loopback only"),  # noqa: S104  (refused)
+        (["--admin", "--host", "::"], {}, "--admin is for loopback only"),
+        (["--admin"], {"FAKE_HOST": "example.com"}, "--admin is for loopback only"),
         (["dance"], {}, "dance"),
         (["--nonsense"], {}, "--nonsense"),
         ([], {"FAKE_PORT": "http"}, "FAKE_PORT"),
@@ -63,6 +66,12 @@ def test_a_scenario_is_played_and_all_are_listed() -> None:
     listings = [parse_options(["scenarios", *form], {}).listing for form in ([], ["--json"])]
     assert listings == ["text", "json"]
     assert parse_options(["serve"], {}).listing == ""
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1"])
+def test_the_admin_face_is_there_when_asked_for_on_loopback(host: str) -> None:
+    assert parse_options(["--admin", "--host", host], {}).admin
+    assert not parse_options(["--host", host], {}).admin
 
 
 def test_help_shows_every_option(capsys: pytest.CaptureFixture[str]) -> None:
