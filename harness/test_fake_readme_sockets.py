@@ -1,0 +1,49 @@
+"""Goal: what the fake's README shows works as it stands there, for somebody who only copies it.
+
+Method: each of its Python blocks that holds a test is a suite of its own, run by pytest within
+pytest, with the plugin and nothing else; the ports are real. Its TOML block is read.
+"""
+
+import re
+
+import httpcore  # noqa: F401 - pytest within pytest drops what it was first to import: two copies
+import pytest
+
+from fakes.openai_compat_server import Rule, Script, Then, pytest_plugin
+from fakes.openai_compat_server.responses import check_playable
+from fakes.openai_compat_server.script_file import parse_script
+from harness.tidy import ROOT
+
+pytest_plugins = ["pytester"]
+
+README = (ROOT / "fakes/openai_compat_server/README.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+SUITES = [text for language, text in BLOCKS if language == "python" and "def test_" in text]
+FILES = [text for language, text in BLOCKS if language == "toml"]
+
+
+def test_the_readme_shows_what_is_tried_here() -> None:
+    assert len(SUITES) == 4
+    assert "def test_the_third_call_succeeds" in SUITES[0]
+    assert len(FILES) == 1
+
+
+@pytest.mark.parametrize(
+    "suite", SUITES, ids=lambda text: "".join(re.findall(r"def (test_\w+)", text))
+)
+def test_an_example_passes_as_it_stands(suite: str, pytester: pytest.Pytester) -> None:
+    (pytester.path / "test_example.py").write_text(suite)
+    options = ("-W", "error", "--strict-markers", "-p", "no:cacheprovider")
+    outcomes = pytester.runpytest_inprocess(*options, plugins=[pytest_plugin]).parseoutcomes()
+    assert set(outcomes) == {"passed"}
+
+
+def test_the_file_is_the_script_of_the_python_example() -> None:
+    assert parse_script(FILES[0], "README.md", check_playable) == Script(
+        rules=(
+            Rule(play=("status-429", "ok"), model="gpt-test", header=("x-case", "retry")),
+            Rule(play=("close-mid-stream?after=2",), text="capital of France", turn=1),
+            Rule(play=("ok",), then=Then.LAST),
+        ),
+        strict=True,
+    )
