@@ -15,7 +15,7 @@ from quart.wrappers.response import ResponseBody
 
 from harness.memory_stream import MemoryStream
 from harness.net import MemoryNetwork
-from hop.serve import Drain, HopApp, Limits, client_stalled, current_request, serve
+from hop.serve import Drain, HopApp, Limits, current_request, serve
 
 Clock = trio.testing.MockClock
 BODY_BYTES = 64 * 1024
@@ -103,7 +103,7 @@ class Stage:
         try:
             yield
         except BaseException:  # Cancelled, or a nursery's group of it
-            stalled, left = client_stalled(asked), asked.peer.left
+            stalled, left = asked.peer.stalled, asked.peer.left
             self.ends.append(("stalled" if stalled else "left" if left else "cut", self.now()))
             raise
         else:

@@ -5,7 +5,6 @@
     current_request() -> HopRequest                inside a handler
         .lifetime: AsyncExitStack                  what the request holds
         .peer: GuardedStream                       .stalled, .left: why a request was cancelled
-    client_stalled(request) -> bool
 
 A request's `lifetime` is entered before its handler and left after the last byte of its body but
 before the end of the answer is sent, in one task and whatever happens: enter a slot or an upstream
@@ -85,11 +84,6 @@ class HopRequest(TrioRequest):
 def peer_of(asked: Request) -> GuardedStream:
     """The client of a request that `hop.serve` carries."""
     return cast(GuardedStream, asked.scope["state"]["peer"])
-
-
-def client_stalled(asked: Request) -> bool:
-    """Whether a cancelled request was cancelled because its client stopped reading."""
-    return peer_of(asked).stalled
 
 
 def current_request() -> HopRequest:

@@ -4,7 +4,7 @@
     await open_listeners(host, port) -> list[SocketListener]     or CannotListen, an OSError
     await serve(app, listeners, drain=…, limits=…, stop=…)       returns when all is drained
     await serve_connection(app, stream, drain=…, limits=…)       one connection, any stream
-    and, from hop.lifetime: HopApp, Drain, current_request, client_stalled
+    and, from hop.lifetime: HopApp, Drain, current_request
 
 What a client can rest on, exactly on a virtual clock:
  - It leaves (closes, half-closes, resets): its request is cancelled in the same instant, in any
@@ -43,7 +43,7 @@ from hypercorn.typing import (
 
 from contracts import limits as contract
 from hop.http1 import Http1Server
-from hop.lifetime import Drain, HopApp, HopRequest, client_stalled, current_request
+from hop.lifetime import Drain, HopApp, HopRequest, current_request
 from hop.peer import GuardedStream
 
 __all__ = [
@@ -52,7 +52,6 @@ __all__ = [
     "HopApp",
     "HopRequest",
     "Limits",
-    "client_stalled",
     "current_request",
     "open_listeners",
     "serve",

@@ -15,7 +15,6 @@ from hop.serve import (
     Drain,
     HopApp,
     Limits,
-    client_stalled,
     current_request,
     open_listeners,
     serve,
@@ -65,7 +64,7 @@ class Server:
         try:
             yield
         finally:
-            self.end = "stalled" if client_stalled(asked) else "left" if asked.peer.left else "?"
+            self.end = "stalled" if asked.peer.stalled else "left" if asked.peer.left else "?"
             self.ended.set()
 
     async def dial(self, data: bytes) -> trio.SocketStream:
