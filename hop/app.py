@@ -56,6 +56,12 @@ def make_app(
     )
     app.url_map.merge_slashes = False  # it would redirect, and nothing here is anywhere else
 
+    @app.before_request
+    async def path_as_sent() -> None:
+        # werkzeug takes `//health` for `/health`; another program on the way may not.
+        if current_request().scope["path"].startswith("//"):
+            raise NotFound
+
     @app.get("/health")
     async def health() -> Response:
         return json_response(200, {"status": "ok", "service": program.settings.SERVICE})

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from attrs import define, field
 
-from contracts.chat import Citation, RequestId
+from contracts.chat import Citation
 from contracts.codec import decode
 from contracts.events import (
     CitationsProved,
@@ -26,13 +26,14 @@ from contracts.order import StreamOrder
 from contracts.reasons import ReasonCode
 from hop.call import HopFault, Reply, mapped
 from hop.stream import EventSink
+from hop.tracing import CallIds
 
 
 @define
 class Generation:
     """One call's answer from the gateway, passed on to a sink."""
 
-    request_id: RequestId
+    ids: CallIds
     chunks: Mapping[str, Chunk]
     citations_required: bool
     _cited: tuple[Citation, ...] = field(default=(), init=False)
@@ -55,7 +56,7 @@ class Generation:
         body = await reply.body("application/json")
         with mapped():
             response = decode(body, GenerateResponse)
-        self._check_id(response.request_id)
+        self._check_ids(response)
         sink.call.timings_ms["generation"] = response.timings_ms.get("total", 0)
         if response.reason_code is not None:
             await sink.fail(
@@ -77,7 +78,7 @@ class Generation:
     async def _pass_on(self, event: StreamEvent, sink: EventSink) -> None:
         match event:
             case Meta():
-                self._check_id(event.request_id)
+                self._check_ids(event)
             case SourcesFound():
                 raise _broken("`sources` are not the gateway's to send")
             case CitationsProved():
@@ -112,9 +113,9 @@ class Generation:
                 raise _broken("a citation names no passage of this question")
         self._cited = citations
 
-    def _check_id(self, request_id: RequestId) -> None:
-        if request_id != self.request_id:
-            raise _broken("the answer carries another request's id")
+    def _check_ids(self, told: GenerateResponse | Meta) -> None:
+        if (told.request_id, told.trace_id) != (self.ids.request_id, self.ids.trace_id):
+            raise _broken("the answer carries another call's ids")
 
 
 def _broken(detail: str) -> HopFault:

@@ -79,7 +79,7 @@ class Turn:
         call.phase = "generation"
         asked = self._asked(hits)
         chunks = {chunk.chunk_id: chunk for chunk in asked.context.chunks}
-        generation = Generation(call.ids.request_id, chunks, asked.citations_required)
+        generation = Generation(call.ids, chunks, asked.citations_required)
         with trio.move_on_at(call.deadline.at):
             headers = call.onward_headers()
             async with self.llmgw.post("/v1/generate", encode(asked), headers) as reply:

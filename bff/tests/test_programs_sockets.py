@@ -16,6 +16,9 @@ import pytest
 import trio
 from attrs import frozen
 
+from fakes.openai_compat_server import Behaviour
+from fakes.openai_compat_server.pytest_plugin import serving
+
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("bff", "qs", "llmgw")
 GONE_S = 5.0
@@ -249,11 +252,10 @@ async def test_a_live_stream_of_qs_ends_with_its_reason(tmp_path: Path) -> None:
 
 async def test_a_live_stream_of_llmgw_ends_with_its_reason() -> None:
     body = {**GENERATE, "stream": True}
-    async with (
-        silent() as model,
-        started("llmgw", LLM_BASE_URL=f"{model}/v1", **SHORT_DRAIN) as program,
-    ):
-        answer = await ended_by_drain(program, "/v1/generate", body)
+    with serving(Behaviour(scenario="silence")) as model:
+        async with started("llmgw", LLM_BASE_URL=model.base_url, **SHORT_DRAIN) as program:
+            answer = await ended_by_drain(program, "/v1/generate", body)
+        assert len(model.wait_left()) == 1
     assert endings(answer)[-2:] == ["error", "done"]
     assert b"ADMISSION_SHUTTING_DOWN" in answer
 

@@ -26,6 +26,7 @@ NOT_ROUTED = [
     ("GET", "/nowhere", 404, "INPUT_NOT_FOUND", None),
     ("POST", "/chat/", 404, "INPUT_NOT_FOUND", None),
     ("GET", "/%FF%00", 404, "INPUT_NOT_FOUND", None),
+    ("GET", "//health", 404, "INPUT_NOT_FOUND", None),
     ("GET", "/chat", 405, "INPUT_METHOD", "OPTIONS, POST"),
     ("PUT", "/chat", 405, "INPUT_METHOD", "OPTIONS, POST"),
     ("POST", "/health", 405, "INPUT_METHOD", "GET, HEAD, OPTIONS"),

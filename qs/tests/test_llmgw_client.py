@@ -147,6 +147,7 @@ BREACHES = {
     "no meta": (CITED,),
     "meta twice": (META, META),
     "another request's id": (META.replace(b"r-1", b"r-2"),),
+    "another trace's id": (META.replace(b"ab", b"cd"),),
     "sources": (META, to_wire(SourcesFound(()))),
     "text unproved": (META, DELTA),
     "done at once": (META, done(None, C1)),
@@ -212,7 +213,7 @@ async def test_nothing_after_done_goes_on(autojump_clock: MockClock, after: byte
 
 
 async def test_no_citations_where_none_are_required(autojump_clock: MockClock) -> None:
-    body = chat(request_id="r-1", options={"citations_required": False})
+    body = chat(request_id="r-1", trace_id="ab" * 16, options={"citations_required": False})
     fine, _ = await answered(sse(META, DELTA, done()), body=body)
     cited, _ = await answered(sse(*OK), body=body)
     ends = [legal(stream, required=False)[-1] for stream in (fine, cited)]
@@ -267,6 +268,7 @@ BODIES = {
     "ok": (generated(), None),
     "fallback": (generated(**FELL_BACK), CODE),
     "another request's id": (generated(request_id="r-2"), "HOP_PROTOCOL_ERROR"),
+    "another trace's id": (generated(trace_id="cd" * 16), "HOP_PROTOCOL_ERROR"),
     "no citations": (generated(citations=[]), "HOP_PROTOCOL_ERROR"),
     "unknown chunk": (
         generated(citations=[{**C1_JSON, "chunk_id": "d#3"}]),
