@@ -1,7 +1,7 @@
 """Goal: what the fake's README shows works as it stands there, for somebody who only copies it.
 
 Method: each of its Python blocks that holds a test is a suite of its own, run by pytest within
-pytest, with the plugin and nothing else; the ports are real. Its TOML block is read.
+pytest, with the plugin and nothing else; the ports are real. Its TOML blocks are read.
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 import httpcore  # noqa: F401 - pytest within pytest drops what it was first to import: two copies
 import pytest
 
-from fakes.openai_compat_server import Rule, Script, Then, pytest_plugin
+from fakes.openai_compat_server import Ending, Rule, Script, Then, pytest_plugin, raw
 from fakes.openai_compat_server.responses import check_playable
 from fakes.openai_compat_server.script_file import parse_script
 from harness.tidy import ROOT
@@ -23,9 +23,9 @@ FILES = [text for language, text in BLOCKS if language == "toml"]
 
 
 def test_the_readme_shows_what_is_tried_here() -> None:
-    assert len(SUITES) == 4
+    assert len(SUITES) == 6
     assert "def test_the_third_call_succeeds" in SUITES[0]
-    assert len(FILES) == 1
+    assert len(FILES) == 2
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,14 @@ def test_the_file_is_the_script_of_the_python_example() -> None:
             Rule(play=("ok",), then=Then.LAST),
         ),
         strict=True,
+    )
+
+
+def test_the_file_plays_the_bytes_of_the_python_example() -> None:
+    head = (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    cut = raw(head, 0.1, b"7\r\ndata: {", ending=Ending.RESET)
+    assert parse_script(FILES[1], "README.md", check_playable) == Script(
+        (Rule(("status-429", cut)),)
     )

@@ -6,16 +6,26 @@ draws an unseeded number to decide what is sent. For raw trio streams see `over_
 """
 
 from fakes.openai_compat_server.connection import Fake, Limits, serve_stream
-from fakes.openai_compat_server.control import Entry, Journal, Playing
+from fakes.openai_compat_server.control import (
+    Chunk,
+    Entry,
+    Journal,
+    Playing,
+    Sessions,
+    TooManySessions,
+)
 from fakes.openai_compat_server.http_request import HttpRequest
 from fakes.openai_compat_server.listener import serve
 from fakes.openai_compat_server.pacing import Latency, parse_latency
 from fakes.openai_compat_server.plan import Ending, Plan, Step
+from fakes.openai_compat_server.raw_response import raw
 from fakes.openai_compat_server.responses import Behaviour, plan_response
 from fakes.openai_compat_server.script import Rule, Script, Then
+from fakes.openai_compat_server.tls import Tls, TlsUnavailable
 
 __all__ = [
     "Behaviour",
+    "Chunk",
     "Ending",
     "Entry",
     "Fake",
@@ -27,10 +37,15 @@ __all__ = [
     "Playing",
     "Rule",
     "Script",
+    "Sessions",
     "Step",
     "Then",
+    "Tls",
+    "TlsUnavailable",
+    "TooManySessions",
     "parse_latency",
     "plan_response",
+    "raw",
     "serve",
     "serve_stream",
 ]

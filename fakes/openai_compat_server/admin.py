@@ -8,9 +8,10 @@
     GET    /__admin/unplayed    what no request came for, and the requests no rule had a part for
 
 `x-fake-session: NAME` says whose: requests that carry it see that session's script and journal
-only. Everything answered is JSON; bytes are `utf8` where they are that, else `base64`. Refuses a
-script that can not be understood (400, with its line) and, once a thousand have one, a further
-session's (400 too). Whether anyone may ask at all is the connection's to know.
+only. Everything answered is JSON; bytes are `utf8` where they are that, else `base64`. Refuses
+web pages (403, `admin_access`), a script that can not be understood (400, with its line) and, once
+a thousand have one, a further session's (400 too). Whether the client is one that may ask at all
+is the connection's to know.
 """
 
 import base64
@@ -19,16 +20,25 @@ from collections.abc import Callable, Mapping
 from attrs import frozen
 
 from fakes.openai_compat_server import wire
+from fakes.openai_compat_server.admin_access import why_forbidden
 from fakes.openai_compat_server.answers import connection
-from fakes.openai_compat_server.control import Entry, Journal, Sessions, TooManySessions
+from fakes.openai_compat_server.control import (
+    SESSION_CHARS_MAX,
+    Entry,
+    Journal,
+    Sessions,
+    TooManySessions,
+)
 from fakes.openai_compat_server.http_request import HttpRequest
 from fakes.openai_compat_server.plan import Ending, Plan, Step
 from fakes.openai_compat_server.responses import check_playable
 from fakes.openai_compat_server.script import Script
-from fakes.openai_compat_server.script_file import ScriptFault, parse_script
-from fakes.openai_compat_server.script_json import parse_json_script, script_fields
+from fakes.openai_compat_server.script_fields import ScriptFault, fields_of
+from fakes.openai_compat_server.script_file import parse_script
+from fakes.openai_compat_server.script_json import parse_json_script
 
-SESSION_HEADER = "x-fake-session"
+_SESSION_HEADER = "x-fake-session"
+_FOLDER = "/__admin/"
 _BODY = "body"  # what a script's faults name where a file has its path
 
 _Answer = tuple[int, Mapping[str, object]]
@@ -45,10 +55,21 @@ class _Desk:
     now: float
 
 
+def session_of(request: HttpRequest) -> str:
+    """Whose request it is; the server's own session is empty."""
+    return request.header(_SESSION_HEADER)
+
+
 def plan_admin(
-    request: HttpRequest, session: str, journal: Journal, sessions: Sessions, now: float
+    request: HttpRequest, journal: Journal, sessions: Sessions, now: float
 ) -> Plan | None:
-    """The response, its work done; None for a path that is not the admin face's."""
+    """The admin face's own response, its work done; None where the request is not for it."""
+    session = session_of(request)
+    if len(session) > SESSION_CHARS_MAX:
+        why = f"A session's name has at most {SESSION_CHARS_MAX} characters."
+        return _plan(request, *_error(400, why))
+    if request.path.startswith(_FOLDER) and (why := why_forbidden(request)):
+        return _plan(request, *_error(403, why))
     methods = _ROUTES.get(request.path)
     if methods is None:
         return None
@@ -72,7 +93,7 @@ def _clear_journal(desk: _Desk) -> _Answer:
 
 
 def _read_script(desk: _Desk) -> _Answer:
-    return 200, script_fields(desk.sessions.playing(desk.session).script)
+    return 200, fields_of(desk.sessions.playing(desk.session).script)
 
 
 def _load_script(desk: _Desk) -> _Answer:
@@ -118,6 +139,7 @@ def _entry_fields(entry: Entry) -> Mapping[str, object]:
         "number": entry.number,
         "request_line": entry.request_line,
         "status": entry.status,
+        "scenario": entry.scenario,
         "began_at": entry.began_at,
         "ended_at": entry.ended_at,
         "client_left_at": entry.client_left_at,

@@ -14,7 +14,7 @@ from fakes.openai_compat_server import wire
 from fakes.openai_compat_server.catalogue import Chosen
 from fakes.openai_compat_server.dialects import Dialect, JsonObject, KeepAlive
 from fakes.openai_compat_server.http_request import HttpRequest
-from fakes.openai_compat_server.pacing import Latency
+from fakes.openai_compat_server.pacing import Pace
 from fakes.openai_compat_server.plan import Ending, Plan, Step
 from fakes.openai_compat_server.scenario import Frame, Frames, Play, Scenario
 from fakes.openai_compat_server.seeded import Draw
@@ -30,11 +30,14 @@ class Answering:
 
     request: HttpRequest
     dialect: Dialect
-    latency: Latency
-    draw: Draw
+    pace: Pace
     chosen: Chosen
     stream: bool
     sources: int = 0  # how many passages the prompt frames
+
+    @property
+    def draw(self) -> Draw:
+        return self.pace.draw
 
     @property
     def scenario(self) -> Scenario:
@@ -58,10 +61,10 @@ def said(answering: Answering, text: str) -> tuple[str, ...]:
 
 def plain(answering: Answering, body: JsonObject, tokens: int) -> Plan:
     """A plain answer, which takes as long as its stream would."""
-    latency, draw, dialect = answering.latency, answering.draw, answering.dialect
-    gaps = sum(latency.between(draw, at) for at in range(1, tokens))
+    pace, dialect = answering.pace, answering.dialect
+    gaps = sum(pace.between(at) for at in range(1, tokens))
     play, scenario = answering.play, answering.scenario
-    whole = (Frame(round(latency.first(draw) + gaps, 6), body),)
+    whole = (Frame(round(pace.first() + gaps, 6), body),)
     changed = scenario.frames(play, whole)
     made = tuple(Step(frame.delay_s, dialect.to_json(frame.payload)) for frame in changed)
     pieces = scenario.events(play, made)
@@ -69,7 +72,7 @@ def plain(answering: Answering, body: JsonObject, tokens: int) -> Plan:
     about = (("content-type", dialect.json_type), ("content-length", length))
     headers = (*dialect.response_headers, *about, connection(answering.ending))
     response = scenario.response(play, Response(200, headers, pieces, answering.ending))
-    return scenario.plan(play, wire.plan_of(response))
+    return evolve(scenario.plan(play, wire.plan_of(response)), scenario=scenario.name)
 
 
 def streamed(
@@ -89,7 +92,7 @@ def streamed(
     response = scenario.response(play, response)
     if response.head_first:
         response = evolve(response, body=tuple(_kept_alive(dialect.keep_alive, response.body)))
-    return scenario.plan(play, wire.plan_of(response))
+    return evolve(scenario.plan(play, wire.plan_of(response)), scenario=scenario.name)
 
 
 def connection(ending: Ending) -> tuple[str, str]:
@@ -110,12 +113,12 @@ def _paced(
     closing: Iterable[JsonObject],
 ) -> Iterator[Frame]:
     """Each frame with its wait; the first of all waits for the first token."""
-    pace, draw = answering.latency, answering.draw
-    waits_s = chain([pace.first(draw)], repeat(0.0))
+    pace = answering.pace
+    waits_s = chain([pace.first()], repeat(0.0))
     for payload in opening:
         yield Frame(next(waits_s), payload)
     for at, payload in enumerate(tokens):
-        yield Frame(pace.between(draw, at) if at else next(waits_s), payload)
+        yield Frame(pace.between(at) if at else next(waits_s), payload)
     for payload in closing:
         yield Frame(next(waits_s), payload)
 

@@ -17,6 +17,7 @@ from fakes.openai_compat_server.faults_http import HTTP
 from fakes.openai_compat_server.faults_sse import SSE
 from fakes.openai_compat_server.faults_time import TIME
 from fakes.openai_compat_server.scenario import ORDINARY, Face, Scenario
+from fakes.openai_compat_server.script import ORDINARY as ORDINARY_NAME
 
 PREFIX: Final = "fake:"
 _NAME_CHARS_MAX: Final = 80
@@ -32,6 +33,8 @@ CATALOGUE: Final[Mapping[str, Scenario]] = {
     scenario.name: scenario for family in FAMILIES.values() for scenario in family
 }
 assert len(CATALOGUE) == sum(map(len, FAMILIES.values())), "two scenarios of one name"
+# What can be asked for: the ordinary answer has a name too, and is no row of what goes wrong.
+KNOWN: Final[Mapping[str, Scenario]] = {ORDINARY_NAME: ORDINARY, **CATALOGUE}
 
 
 class UnknownScenario(Exception):
@@ -67,34 +70,39 @@ def choose(model: str, usual: str = "") -> Chosen:
 def parse(text: str) -> Chosen:
     """`NAME?parameter=value&…` as a scenario and its values."""
     name, mark, query = text.partition("?")
-    scenario = CATALOGUE.get(name)
+    scenario = KNOWN.get(name)
     if scenario is None:
         raise UnknownScenario(_unknown(name))
     values = {key: kind.parse(kind.default) for key, kind in scenario.parameters.items()}
     given: dict[str, float] = {}
     for term in query.split("&") if mark else ():
-        key, value = _read(scenario, term)
+        key, value = _read(name, scenario, term)
         if key in given:
             raise BadParameter(f"'{key}' is given twice.")
         given[key] = value
     return Chosen(scenario, {**values, **given})
 
 
-def _read(scenario: Scenario, term: str) -> tuple[str, float]:
+def _read(name: str, scenario: Scenario, term: str) -> tuple[str, float]:
     key, _, value = term.partition("=")
     if key not in scenario.parameters:
         known = ", ".join(scenario.parameters) or "none"
         asked = f"'{key[:_NAME_CHARS_MAX]}'"
-        raise BadParameter(f"'{scenario.name}' has no parameter {asked}; it has: {known}.")
+        raise BadParameter(f"'{name}' has no parameter {asked}; it has: {known}.")
     try:
         return key, scenario.parameters[key].parse(value)
     except ValueError as fault:
-        raise BadParameter(f"'{key}' of '{scenario.name}': {fault}.") from None
+        raise BadParameter(f"'{key}' of '{name}': {fault}.") from None
+
+
+def near_names(name: str) -> str:
+    """A sentence with the names that come near, or hold it as a part."""
+    shown = name[:_NAME_CHARS_MAX]
+    near = difflib.get_close_matches(shown, KNOWN, 5, 0.5)
+    near += [known for known in KNOWN if shown and shown in known and known not in near][:5]
+    return f"Near names: {', '.join(near)}." if near else "No name is near."
 
 
 def _unknown(name: str) -> str:
-    shown = name[:_NAME_CHARS_MAX]
-    near = difflib.get_close_matches(shown, CATALOGUE, 5, 0.5)
-    near += [known for known in CATALOGUE if shown and shown in known and known not in near][:5]
-    hint = f"Near names: {', '.join(near)}." if near else "No name is near."
-    return f"No scenario is called '{shown}'. {hint} `scenarios` on the command line lists all."
+    shown, lists = name[:_NAME_CHARS_MAX], "`scenarios` on the command line lists all"
+    return f"No scenario is called '{shown}'. {near_names(name)} {lists}."

@@ -1,34 +1,34 @@
 """The body of `POST /v1/chat/completions`, read as strictly as the real API reads it.
 
-A field of the wrong type or value is refused and named; fields this server has no use for are let
-pass.
+A field of the wrong type or value is refused and named; fields nobody knows are let pass. What a
+dialect minds more or less than this is the dialect's own.
 """
 
+import re
 from collections.abc import Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from fakes.openai_compat_server.json_fields import (
+    Fields,
     Refusal,
     boolean,
     count,
     is_object,
+    missing,
     model_name,
     object_in,
     required,
     wrong_type,
+    wrong_value,
 )
-from fakes.openai_compat_server.tools import Tool, parse_tools
+from fakes.openai_compat_server.tools import Offer, parse_tools
+from fakes.openai_compat_server.unused_fields import check_unused, check_unused_in_chat
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 FORMATS = ("text", "json_object", "json_schema")
 _STOPS_MAX = 4
-_NUMBERS: Mapping[str, tuple[float, float]] = {
-    "temperature": (0, 2),
-    "top_p": (0, 1),
-    "frequency_penalty": (-2, 2),
-    "presence_penalty": (-2, 2),
-}
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 @frozen
@@ -51,17 +51,20 @@ class ChatRequest:
     stop: tuple[str, ...]
     response_format: str
     schema: Mapping[str, object]
-    tools: tuple[Tool, ...] = ()
-    forced: tuple[Tool, ...] = ()  # one of these must be called
+    offer: Offer = field(factory=Offer)
 
 
 def parse_chat(body: bytes) -> ChatRequest:
     """The request in `body`; raises Refusal."""
-    fields = object_in(body)
+    return chat_of(object_in(body))
+
+
+def chat_of(fields: Fields) -> ChatRequest:
+    """The request that has these fields; raises Refusal."""
     model = model_name(fields)
     stream = boolean(fields, "stream")
     check_unused(fields)
-    tools, forced = parse_tools(fields)
+    check_unused_in_chat(fields)
     response_format, schema = _response_format(fields.get("response_format"))
     return ChatRequest(
         model=model,
@@ -72,8 +75,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         stop=stops(fields.get("stop")),
         response_format=response_format,
         schema=schema,
-        tools=tools,
-        forced=forced,
+        offer=parse_tools(fields),
     )
 
 
@@ -81,7 +83,8 @@ def _messages(given: object) -> tuple[Message, ...]:
     if not isinstance(given, list):
         raise wrong_type("messages", "an array", given)
     if not given:
-        raise Refusal("Invalid 'messages': expected at least one message.", "messages")
+        message = "Invalid 'messages': empty array. Expected at least one message."
+        raise Refusal(message, "messages", "empty_array")
     return tuple(_message(item, f"messages[{at}]") for at, item in enumerate(given))
 
 
@@ -90,14 +93,15 @@ def _message(given: object, where: str) -> Message:
         raise wrong_type(where, "an object", given)
     role = given.get("role")
     if role is None:
-        raise Refusal(f"Missing required parameter: '{where}.role'.", f"{where}.role")
+        raise missing(f"{where}.role")
+    if not isinstance(role, str):
+        raise wrong_type(f"{where}.role", "a string", role)
     if role not in ROLES:
-        raise Refusal(f"Invalid value for '{where}.role': expected one of {', '.join(ROLES)}.",
-                      f"{where}.role")  # fmt: skip
+        raise wrong_value(f"{where}.role", f"one of {', '.join(ROLES)}")
     content = given.get("content")
     if content is None and role != "assistant":
-        raise Refusal(f"Missing required parameter: '{where}.content'.", f"{where}.content")
-    return Message(str(role), _text(content, f"{where}.content"))
+        raise missing(f"{where}.content")
+    return Message(role, _text(content, f"{where}.content"))
 
 
 def _text(content: object, where: str) -> str:
@@ -108,7 +112,7 @@ def _text(content: object, where: str) -> str:
     texts: list[str] = []
     for at, part in enumerate(content):
         if not is_object(part) or not isinstance(part.get("type"), str):
-            raise Refusal(f"Invalid content part at '{where}[{at}]'.", f"{where}[{at}]")
+            raise wrong_value(f"{where}[{at}]", "a content part, an object with a type")
         text = part.get("text")
         if part["type"] == "text" and not isinstance(text, str):
             raise wrong_type(f"{where}[{at}].text", "a string", text)
@@ -136,18 +140,26 @@ def _response_format(given: object) -> tuple[str, Mapping[str, object]]:
     if not is_object(given):
         raise wrong_type("response_format", "an object", given)
     kind = given.get("type")
+    if kind is None:
+        raise missing("response_format.type")
     if not isinstance(kind, str) or kind not in FORMATS:
-        where = "response_format.type"
-        raise Refusal(f"Invalid value for '{where}': expected one of {', '.join(FORMATS)}.", where)
+        raise wrong_value("response_format.type", f"one of {', '.join(FORMATS)}")
     if kind != "json_schema":
         return kind, {}
     where = "response_format.json_schema"
     wrapper = given.get("json_schema")
+    if wrapper is None:
+        raise missing(where)
     if not is_object(wrapper):
         raise wrong_type(where, "an object", wrapper)
-    if not isinstance(wrapper.get("name"), str):
-        raise wrong_type(f"{where}.name", "a string", wrapper.get("name"))
-    schema = wrapper.get("schema")
+    name, schema = wrapper.get("name"), wrapper.get("schema")
+    if name is None or schema is None:
+        raise missing(f"{where}.{'name' if name is None else 'schema'}")
+    if not isinstance(name, str):
+        raise wrong_type(f"{where}.name", "a string", name)
+    if not _NAME.fullmatch(name):
+        message = f"Invalid '{where}.name': expected 1 to 64 letters, digits, _ and -."
+        raise Refusal(message, f"{where}.name", "invalid_value")
     if not is_object(schema):
         raise wrong_type(f"{where}.schema", "an object", schema)
     return kind, schema
@@ -155,23 +167,11 @@ def _response_format(given: object) -> tuple[str, Mapping[str, object]]:
 
 def stops(given: object) -> tuple[str, ...]:
     found = [] if given is None else given if isinstance(given, list) else [given]
-    if len(found) > _STOPS_MAX or not all(isinstance(stop, str) and stop for stop in found):
-        raise Refusal("Invalid 'stop': expected a string or an array of up to 4 of them.", "stop")
+    message = "Invalid 'stop': expected a string or an array of up to 4 of them."
+    if len(found) > _STOPS_MAX:
+        raise Refusal(message, "stop", "array_above_max_length")
+    if not all(isinstance(stop, str) for stop in found):
+        raise Refusal(message, "stop", "invalid_type")
+    if not all(found):
+        raise Refusal(message, "stop", "empty_string")
     return tuple(str(stop) for stop in found)
-
-
-def check_unused(fields: Mapping[str, object]) -> None:
-    """Fields without effect here, whose wrong use the real API would refuse."""
-    n = fields.get("n")
-    if n is not None and (type(n) is not int or n != 1):
-        raise Refusal("Invalid value for 'n': this server gives one choice, so n must be 1.", "n")
-    for name, (low, high) in _NUMBERS.items():
-        value = fields.get(name)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise wrong_type(name, "a number", value)
-        if not low <= value <= high:
-            raise Refusal(f"Invalid '{name}': expected a number from {low} to {high}.", name)
-    if fields.get("functions") is not None and not isinstance(fields["functions"], list):
-        raise wrong_type("functions", "an array", fields["functions"])

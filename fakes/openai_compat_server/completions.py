@@ -8,13 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
-from fakes.openai_compat_server.chat_request import (
-    ChatRequest,
-    Message,
-    check_unused,
-    include_usage,
-    stops,
-)
+from fakes.openai_compat_server.chat_request import ChatRequest, Message, include_usage, stops
 from fakes.openai_compat_server.dialects import Completion
 from fakes.openai_compat_server.json_fields import (
     Refusal,
@@ -25,6 +19,7 @@ from fakes.openai_compat_server.json_fields import (
     required,
     wrong_type,
 )
+from fakes.openai_compat_server.unused_fields import check_unused
 
 # The API's own: whoever wants more has to say so.
 MAX_TOKENS = 16

@@ -1,39 +1,32 @@
 """One connection, from its first byte to its last: requests in, plans performed."""
 
 import anyio
-import anyio.abc
-from attrs import field, frozen
+from attrs import define, evolve, field, frozen
 
-from fakes.openai_compat_server.admin import SESSION_HEADER, plan_admin
-from fakes.openai_compat_server.control import (
-    SESSION_CHARS_MAX,
-    Asked,
-    Chunk,
-    Journal,
-    Playing,
-    Sessions,
-)
+from fakes.openai_compat_server.admin import plan_admin, session_of
+from fakes.openai_compat_server.control import Asked, Chunk, Journal, Playing, Sessions
 from fakes.openai_compat_server.http_request import (
     HttpRequest,
     RequestReader,
     TooLarge,
     Unparsable,
 )
+from fakes.openai_compat_server.occupancy import Occupancy
+from fakes.openai_compat_server.pacing import Moment
+from fakes.openai_compat_server.peer import is_local
 from fakes.openai_compat_server.plan import Ending, Plan
+from fakes.openai_compat_server.replies import plan_too_large, plan_too_slow, plan_unparsable
 from fakes.openai_compat_server.responses import (
     Behaviour,
-    plan_bad_session,
     plan_opening,
     plan_response,
     plan_scripted,
-    plan_too_large,
-    plan_too_slow,
-    plan_unparsable,
 )
 from fakes.openai_compat_server.script import Script
-from fakes.openai_compat_server.socket_wire import SocketWire
 from fakes.openai_compat_server.stage import Inbox, Wire, perform
 from fakes.openai_compat_server.tape import Tape
+from fakes.openai_compat_server.tls import Tls, check_has_tls
+from fakes.openai_compat_server.tls_wire import secured
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _GOODBYE_LIMIT_S = 1.0
@@ -53,150 +46,174 @@ class Limits:
 class Fake:
     """One server: how it behaves, what it bears, and what it remembers.
 
-    `admin` answers its admin face and heeds session headers: on streams in memory, and on sockets
-    where `on_loopback` says that the listener's address lets in nobody else.
+    `admin` answers its admin face, and heeds session headers, where the client is on this machine.
+    With `tls`, every connection begins with a handshake; ValueError for a scenario that needs it
+    and does not get it.
     """
 
     behaviour: Behaviour = field(factory=Behaviour)
     limits: Limits = field(factory=Limits)
     journal: Journal = field(factory=Journal)
     admin: bool = False
-    on_loopback: bool = False
+    tls: Tls | None = field(default=None)
     sessions: Sessions = field(init=False)
+    occupancy: Occupancy = field(init=False)
+
+    @tls.validator
+    def _is_there_where_it_is_needed(self, _: object, tls: Tls | None) -> None:
+        check_has_tls(self.behaviour.scenario, tls)
 
     @sessions.default
     def _from_the_first_rule_on(self) -> Sessions:
         return Sessions(self.behaviour.script or Script())
+
+    @occupancy.default
+    def _cold_and_idle(self) -> Occupancy:
+        return Occupancy(self.behaviour.latency, self.behaviour.seed)
 
     @property
     def playing(self) -> Playing:
         """The server's own session's."""
         return self.sessions.playing("")
 
+    def plan(self, request: HttpRequest, session: str, moment: Moment) -> Plan:
+        """What the session's script has next for a request for work; else the ordinary response."""
+        playing = self.sessions.playing(session)
+        if not playing.has_a_say:
+            return plan_response(self.behaviour, request, moment)
+        name = playing.next_for(request, self.behaviour.seed)
+        return plan_scripted(self.behaviour, request, name, playing.script.strict, moment)
+
 
 async def serve_stream(wire: Wire, fake: Fake) -> None:
     """Serve one connection until either side ends it, and close it. Never raises for a client."""
-    inbox = Inbox(fake.limits.body_bytes_max)
+    limit_s, scenario = fake.limits.request_limit_s, fake.behaviour.scenario
+    admin = fake.admin and is_local(wire)
     try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(inbox.fill, wire)
-            if await _opens(wire, inbox, fake):
-                await _converse(wire, inbox, fake)
-            tasks.cancel_scope.cancel()
+        if pause_s := fake.occupancy.connecting_s():
+            await anyio.sleep(pause_s)
+        ready = await secured(wire, fake.tls, scenario, fake.journal, limit_s)
+        if ready is not None:
+            await _Conversation(ready, fake, admin).run()
     finally:
         with anyio.move_on_after(_CLEANUP_LIMIT_S, shield=True):
             await wire.aclose()
 
 
-async def _opens(wire: Wire, inbox: Inbox, fake: Fake) -> bool:
-    """Whether the connection gets as far as a request."""
-    plan = plan_opening(fake.behaviour)
-    asked = Asked("(connected)")
-    return plan is None or await _performed(asked, plan, wire, inbox, fake.journal)
+@define
+class _Conversation:
+    """One client's requests and the responses to them, one after the other."""
 
+    wire: Wire
+    fake: Fake
+    admin: bool  # whether this client is answered by the admin face
+    inbox: Inbox = field(init=False)
+    reader: RequestReader = field(init=False)
+    tape: Tape = field(init=False, factory=Tape)
 
-async def _performed(asked: Asked, plan: Plan, wire: Wire, inbox: Inbox, journal: Journal) -> bool:
-    """Perform and record; whether the connection goes on."""
-    entry = journal.begin(asked, plan, anyio.current_time())
-    try:
-        whole = await perform(plan, wire, inbox, entry, journal)
-    finally:
-        journal.end(entry, anyio.current_time())
-    if whole and plan.ending is Ending.CLOSE:
-        await _say_goodbye(wire, inbox)
-    return whole and plan.ending is Ending.KEEP
+    def __attrs_post_init__(self) -> None:
+        self.inbox = Inbox(self.fake.limits.body_bytes_max)
+        self.reader = RequestReader(self.fake.limits.body_bytes_max)
 
+    async def run(self) -> None:
+        """Until either side ends it."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.inbox.fill, self.wire)
+            goes_on = await self._opens()
+            while goes_on:
+                goes_on = await self._answers_next()
+            tasks.cancel_scope.cancel()
 
-async def _converse(wire: Wire, inbox: Inbox, fake: Fake) -> None:
-    reader, tape = RequestReader(fake.limits.body_bytes_max), Tape()
-    while planned := await _next_plan(wire, inbox, reader, tape, fake):
-        if not await _performed(*planned[:2], wire, inbox, planned[2]):
-            return
+    async def _opens(self) -> bool:
+        """Whether the connection gets as far as a request."""
+        plan = plan_opening(self.fake.behaviour)
+        return plan is None or await self._perform(Asked("(connected)"), plan, self.fake.journal)
 
-
-async def _next_plan(
-    wire: Wire, inbox: Inbox, reader: RequestReader, tape: Tape, fake: Fake
-) -> tuple[Asked, Plan, Journal] | None:
-    """The next request, the response to it and where both are noted; None when none will come."""
-    limits, dialect = fake.limits, fake.behaviour.dialect
-    try:
-        request = await _next_request(wire, inbox, reader, tape, limits)
-    except Unparsable:
-        line, plan = "(not HTTP)", plan_unparsable()
-    except TooLarge as fault:
-        line, plan = str(fault), plan_too_large(dialect, limits.body_bytes_max)
-    except TimeoutError:
-        line, plan = "(unfinished)", plan_too_slow(dialect, limits.request_limit_s)
-    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-        return None
-    else:
-        return None if request is None else _plan(request, tape, fake, _answers_admin(wire, fake))
-    return Asked(line, tape.uncut, interim=tape.interim), plan, fake.journal
-
-
-def _plan(request: HttpRequest, tape: Tape, fake: Fake, admin: bool) -> tuple[Asked, Plan, Journal]:
-    """The response to a request that parsed. The admin face's own traffic is not journaled."""
-    behaviour, session = fake.behaviour, request.header(SESSION_HEADER) if admin else ""
-    interim, tape.interim = tape.interim, ()
-    asked = Asked(request.line, tape.cut(), session[:SESSION_CHARS_MAX], interim)
-    if len(session) > SESSION_CHARS_MAX:
-        refused = plan_bad_session(behaviour.dialect, SESSION_CHARS_MAX)
-        return asked, refused, fake.journal
-    if admin:
-        now = anyio.current_time()
-        plan = plan_admin(request, session, fake.journal, fake.sessions, now)
-        if plan is not None:
-            return asked, plan, Journal(entries_max=0)
-    return asked, _scripted(request, session, fake), fake.journal
-
-
-def _answers_admin(wire: Wire, fake: Fake) -> bool:
-    on_socket = isinstance(wire, SocketWire | anyio.abc.SocketStream)
-    return fake.admin and (fake.on_loopback or not on_socket)
-
-
-def _scripted(request: HttpRequest, session: str, fake: Fake) -> Plan:
-    """What the session's script has next for a request for work; else the ordinary response."""
-    behaviour, playing = fake.behaviour, fake.sessions.playing(session)
-    if request.method != "POST" or not playing.has_a_say:
-        return plan_response(behaviour, request)
-    name = playing.next_for(request, behaviour.seed)
-    return plan_scripted(behaviour, request, name, playing.script.strict)
-
-
-async def _next_request(
-    wire: Wire, inbox: Inbox, reader: RequestReader, tape: Tape, limits: Limits
-) -> HttpRequest | None:
-    """None when the client left, or stayed idle over the limit; TimeoutError when it stalled."""
-    request = reader.next_request()
-    with anyio.move_on_after(limits.idle_limit_s):
-        while request is None and not reader.begun and (data := await inbox.take()):
-            tape.add(data)
-            reader.feed(data)
-    if request is None and not reader.begun:
-        return None
-    told_to_go_on = False
-    with anyio.fail_after(limits.request_limit_s):
-        while request is None and (request := reader.next_request()) is None:
-            if reader.awaits_continue and not told_to_go_on:
-                told_to_go_on = True
-                await wire.send(_CONTINUE)
-                tape.interim = (Chunk(anyio.current_time(), _CONTINUE),)
-            if not (data := await inbox.take()):
-                return None
-            tape.add(data)
-            reader.feed(data)
-    return request
-
-
-async def _say_goodbye(wire: Wire, inbox: Inbox) -> None:
-    """Close our half and let the client close its own.
-
-    A socket closed with unread bytes on it is reset, and the reset can overtake the response.
-    """
-    with anyio.move_on_after(_GOODBYE_LIMIT_S):
+    async def _answers_next(self) -> bool:
+        """Wait for a request and answer it, or what came in its place; whether to go on."""
+        limits, dialect = self.fake.limits, self.fake.behaviour.dialect
         try:
-            await wire.send_eof()
+            request = await self._next_request()
+        except Unparsable:
+            line, plan = "(not HTTP)", plan_unparsable()
+        except TooLarge as fault:
+            line, plan = str(fault), plan_too_large(dialect, limits.body_bytes_max)
+        except TimeoutError:
+            line, plan = "(unfinished)", plan_too_slow(dialect, limits.request_limit_s)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            return
-        await inbox.wait_left()
+            return False
+        else:
+            return request is not None and await self._answer(request)
+        asked = Asked(line, self.tape.uncut, interim=self.tape.interim)
+        return await self._perform(asked, plan, self.fake.journal)
+
+    async def _answer(self, request: HttpRequest) -> bool:
+        """Answer a request that parsed; whether the connection goes on."""
+        fake, now = self.fake, anyio.current_time()
+        interim, self.tape.interim = self.tape.interim, ()
+        asked = Asked(request.line, self.tape.cut(), interim=interim)
+        if self.admin:
+            plan = plan_admin(request, fake.journal, fake.sessions, now)
+            if plan is not None:
+                # The admin face's own traffic is not journaled.
+                return await self._perform(asked, plan, Journal(entries_max=0))
+            asked = evolve(asked, session=session_of(request))
+        if request.method != "POST":
+            return await self._perform(asked, plan_response(fake.behaviour, request), fake.journal)
+        with fake.occupancy.one_more(now) as moment:
+            plan = fake.plan(request, asked.session, moment)
+            return await self._perform(asked, plan, fake.journal)
+
+    async def _perform(self, asked: Asked, plan: Plan, journal: Journal) -> bool:
+        """Perform and record; whether the connection goes on."""
+        entry = journal.begin(asked, plan, anyio.current_time())
+        try:
+            whole = await perform(plan, self.wire, self.inbox, entry, journal)
+        finally:
+            journal.end(entry, anyio.current_time())
+        if whole and plan.ending is Ending.CLOSE:
+            await self._say_goodbye()
+        return whole and plan.ending is Ending.KEEP
+
+    async def _next_request(self) -> HttpRequest | None:
+        """None when the client left or stayed idle over the limit; TimeoutError if it stalled."""
+        reader, limits = self.reader, self.fake.limits
+        request = reader.next_request()
+        with anyio.move_on_after(limits.idle_limit_s):
+            while request is None and not reader.begun and await self._takes_more():
+                pass
+        if request is None and not reader.begun:
+            return None
+        told_to_go_on = False
+        with anyio.fail_after(limits.request_limit_s):
+            while request is None and (request := reader.next_request()) is None:
+                if reader.awaits_continue and not told_to_go_on:
+                    told_to_go_on = True
+                    await self._say_go_on()
+                if not await self._takes_more():
+                    return None
+        return request
+
+    async def _takes_more(self) -> bool:
+        """Feed the reader what has arrived, waiting for it; False when the client has left."""
+        data = await self.inbox.take()
+        if data:
+            self.tape.add(data)
+            self.reader.feed(data)
+        return bool(data)
+
+    async def _say_go_on(self) -> None:
+        await self.wire.send(_CONTINUE)
+        self.tape.interim = (Chunk(anyio.current_time(), _CONTINUE),)
+
+    async def _say_goodbye(self) -> None:
+        """Close our half and let the client close its own.
+
+        A socket closed with unread bytes on it is reset, and the reset can overtake the response.
+        """
+        with anyio.move_on_after(_GOODBYE_LIMIT_S):
+            try:
+                await self.wire.send_eof()
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                return
+            await self.inbox.wait_left()

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from fakes.openai_compat_server.http_request import HttpRequest
 from fakes.openai_compat_server.plan import Plan
-from fakes.openai_compat_server.script import Progress, Script, asked_of, choose, unplayed
+from fakes.openai_compat_server.script import Playable, Progress, Script, asked_of, choose, unplayed
 
 JOURNAL_ENTRIES_MAX = 1_000
 JOURNAL_BYTES_MAX = 32 * 1024 * 1024
@@ -56,6 +56,7 @@ class Entry:
     steps_planned: int
     bytes_planned: int
     began_at: float
+    scenario: str = ""  # what was played in the response; "" for nothing out of the ordinary
     number: int = 0  # counts from 1, over all sessions
     session: str = ""
     request: bytes = b""
@@ -95,6 +96,7 @@ class Journal:
             steps_planned=len(plan.steps),
             bytes_planned=plan.size_bytes,
             began_at=now,
+            scenario=plan.scenario,
             number=self._begun,
             session=asked.session,
             request=request,
@@ -158,10 +160,10 @@ class Playing:
     def has_a_say(self) -> bool:
         return bool(self.script.rules) or self.script.strict
 
-    def next_for(self, request: HttpRequest, seed: int) -> str | None:
-        """The scenario this request gets; None when no rule has one for it."""
-        name, self.progress = choose(self.script, asked_of(request), self.progress, seed)
-        return name
+    def next_for(self, request: HttpRequest, seed: int) -> Playable | None:
+        """What this request gets; None when no rule has anything for it."""
+        chosen, self.progress = choose(self.script, asked_of(request), self.progress, seed)
+        return chosen
 
     @property
     def unplayed(self) -> tuple[str, ...]:

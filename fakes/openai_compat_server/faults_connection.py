@@ -11,6 +11,7 @@ from contracts.reasons import ReasonCode
 from fakes.openai_compat_server.plan import Ending, Plan, Step
 from fakes.openai_compat_server.scenario import (
     Ends,
+    Handshake,
     Listening,
     Play,
     Scenario,
@@ -21,6 +22,7 @@ from fakes.openai_compat_server.scenario import (
 from fakes.openai_compat_server.wire import Response
 
 _LOST = both(ReasonCode.PROVIDER_DISCONNECTED)
+_TLS = both(ReasonCode.PROVIDER_TLS_ERROR)
 _NO_WORD = Ends(ReasonCode.PROVIDER_TIMEOUT, ReasonCode.PROVIDER_FIRST_TOKEN_TIMEOUT)
 
 
@@ -111,5 +113,28 @@ CONNECTION = (
     Scenario(
         "accept-reset", "connections are reset as they come", _LOST,
         on_accept=_at_once(Ending.RESET),
+    ),
+    Scenario(
+        "tls-wrong-host", "the certificate is another host's, by an authority that is trusted",
+        _TLS, handshake=Handshake.WRONG_HOST,
+    ),
+    Scenario(
+        "tls-unknown-authority", "the certificate is by an authority that nobody trusts",
+        _TLS, handshake=Handshake.UNKNOWN_AUTHORITY,
+    ),
+    Scenario(
+        "tls-expired", "the certificate has expired long ago", _TLS, handshake=Handshake.EXPIRED,
+    ),
+    Scenario(
+        "tls-cut-handshake", "a close in the middle of the server's part of the TLS handshake",
+        _TLS, handshake=Handshake.CUT,
+    ),
+    Scenario(
+        "tls-silent-handshake", "the TLS handshake is never answered",
+        both(ReasonCode.PROVIDER_CONNECT_TIMEOUT), handshake=Handshake.SILENT,
+    ),
+    Scenario(
+        "tls-not-spoken", "plain HTTP is spoken where TLS is expected", _TLS,
+        handshake=Handshake.NOT_SPOKEN,
     ),
 )  # fmt: skip

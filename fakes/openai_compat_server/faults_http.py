@@ -1,6 +1,7 @@
 """What can go wrong with an HTTP response: its status, its head, and the framing of its body."""
 
 import gzip
+import math
 from collections.abc import Callable, Mapping
 
 from attrs import evolve
@@ -53,7 +54,9 @@ def _instead(
 
 
 def _rate_limited_for(play: Play, response: Response) -> Response:
-    wait = (("retry-after", str(round(play.seconds("for")))),)
+    # The header has whole seconds, and a client must not come back before it was asked to. What
+    # is rounded away first is what floats add to a time in milliseconds.
+    wait = (("retry-after", str(math.ceil(round(play.seconds("for"), 6)))),)
     return _status(429, "Rate limit reached.", "rate_limit_exceeded", wait)(play, response)
 
 
@@ -180,7 +183,7 @@ _COUNT: Mapping[str, Parameter] = {"count": Parameter("count", "1000")}
 HTTP = (
     *(Scenario(name, about, both(code), response=do) for name, about, code, do in _STATUSES),
     Scenario(
-        "status-429-retry-after", "429 with a `Retry-After` of `for`",
+        "status-429-retry-after", "429 with a `Retry-After` of `for`, rounded up to whole seconds",
         both(ReasonCode.PROVIDER_RATE_LIMITED), lasting("2s"), response=_rate_limited_for,
     ),
     Scenario(

@@ -1,7 +1,7 @@
 """Request bodies, field by field, read as strictly as the real API reads them.
 
-Every refusal names its parameter. Refuses also what `json.loads` would take: NaN, and text that is
-not Unicode.
+Every refusal names its parameter, and carries the code that OpenAI gives the like. Refuses also
+what `json.loads` would take: NaN, and text that is not Unicode.
 """
 
 import json
@@ -21,12 +21,19 @@ _KINDS: Mapping[type, str] = {
 
 
 class Refusal(Exception):
-    """A 400: what is wrong, and the parameter that carries it (None: the body as a whole)."""
+    """What is wrong, the parameter that carries it (None: the body as a whole), and OpenAI's code.
 
-    def __init__(self, message: str, param: str | None = None) -> None:
+    `status` is 400 but where a server takes a client's mistake for its own.
+    """
+
+    def __init__(
+        self, message: str, param: str | None = None, code: str | None = None, status: int = 400
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
+        self.code = code
+        self.status = status
 
 
 def object_in(body: bytes) -> Fields:
@@ -43,14 +50,14 @@ def object_in(body: bytes) -> Fields:
 
 def required(fields: Fields, name: str) -> object:
     if fields.get(name) is None:
-        raise Refusal(f"Missing required parameter: '{name}'.", name)
+        raise missing(name)
     return fields[name]
 
 
 def model_name(fields: Fields) -> str:
     model = required(fields, "model")
     if not isinstance(model, str) or not model.strip():
-        raise Refusal(f"Invalid type for 'model': expected a string, got {kind(model)}.", "model")
+        raise wrong_type("model", "a string", model)
     return model
 
 
@@ -69,14 +76,26 @@ def count(fields: Fields, name: str, most: int | None = None) -> int | None:
     if type(value) is not int:
         raise wrong_type(name, "an integer", value)
     if value < 1:
-        raise Refusal(f"Invalid '{name}': expected a value of at least 1.", name)
+        message = f"Invalid '{name}': expected a value of at least 1."
+        raise Refusal(message, name, "integer_below_min_value")
     if most is not None and value > most:
-        raise Refusal(f"Invalid '{name}': expected a value of at most {most}.", name)
+        message = f"Invalid '{name}': expected a value of at most {most}."
+        raise Refusal(message, name, "integer_above_max_value")
     return value
 
 
 def wrong_type(where: str, wanted: str, given: object) -> Refusal:
-    return Refusal(f"Invalid type for '{where}': expected {wanted}, got {kind(given)}.", where)
+    message = f"Invalid type for '{where}': expected {wanted}, got {kind(given)}."
+    return Refusal(message, where, "invalid_type")
+
+
+def wrong_value(where: str, wanted: str) -> Refusal:
+    return Refusal(f"Invalid value for '{where}': expected {wanted}.", where, "invalid_value")
+
+
+def missing(where: str) -> Refusal:
+    message = f"Missing required parameter: '{where}'."
+    return Refusal(message, where, "missing_required_parameter")
 
 
 def is_object(value: object) -> TypeGuard[Fields]:

@@ -1,111 +1,157 @@
-"""The command line, read from arguments and a mapping of the environment."""
+"""The command line, read from arguments and a mapping of the environment.
+
+Two commands: `serve`, which is meant where none is named, and `scenarios`. What can not be
+understood is refused in one line.
+"""
 
 import argparse
-import ipaddress
 from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from attrs import frozen
 
+from fakes.openai_compat_server.admin_access import is_loopback
 from fakes.openai_compat_server.catalogue import BadParameter, UnknownScenario, parse
 from fakes.openai_compat_server.dialects import DIALECTS, Dialect
-from fakes.openai_compat_server.pacing import Latency, parse_latency
+from fakes.openai_compat_server.pacing import LATENCY_HELP, Latency, parse_latency
 from fakes.openai_compat_server.persona import PERSONAS
 from fakes.openai_compat_server.responses import check_playable
+from fakes.openai_compat_server.scenario import Handshake
 from fakes.openai_compat_server.script import Script
 from fakes.openai_compat_server.script_file import parse_script
+from fakes.openai_compat_server.tls import TlsUnavailable, check_tls, handshake_of
 
-_USUAL = "(default: ttft=80ms,itl=8ms)"
-PROGRAM = "python -m fakes.openai_compat_server"
-_DESCRIPTION = """\
-An OpenAI-compatible model server without a model: /v1/models and /v1/chat/completions, plain and
-streamed, from one seed. The same seed and request give the same bytes, ids included."""
-_EPILOG = """\
+# As it is started from a checkout; an installation has a command of its own, `openai-fake`.
+MODULE: Final = "python -m fakes.openai_compat_server"
+_DISTRIBUTION: Final = "bsl"
+_SERVE: Final = "serve"
+_USAGE: Final = "%(prog)s [serve] [options]\n       %(prog)s scenarios [options] [WORD ...]"
+_DESCRIPTION: Final = """\
+An OpenAI-compatible model server without a model, for testing clients offline:
+
+  POST /v1/chat/completions   plain and streamed, with tools and JSON schemas
+  POST /v1/completions        plain and streamed
+  POST /v1/embeddings
+  GET  /v1/models, /health
+
+It fails in every way that `scenarios` lists. The same seed and request give the same bytes."""
+_EPILOG: Final = """\
+`%(prog)s COMMAND --help` explains a command.
+
+examples:
+  %(prog)s serve --port 8020 --latency ttft=200ms,itl=20ms
+  %(prog)s serve --scenario 'stall?after=20&for=30s'
+  %(prog)s scenarios 429"""
+_SERVE_DESCRIPTION: Final = "Serves until Ctrl-C or SIGTERM, which cut live streams."
+_SERVE_EPILOG: Final = """\
 personas:
-  extractive  answers from the passages framed in the prompt, with citations, or says that
-              they do not answer; JSON where response_format asks for it
+  extractive  quotes the passages framed in the prompt, with citations, or says that they do
+              not answer; says one fixed sentence to a prompt that frames none
   echo        repeats the last user message
   lorem       filler of a seeded length
 scenarios:
-  a request for model "fake:NAME" or "fake:NAME?parameter=value&..." plays one; `scenarios`
-  lists them all
+  a request for model "fake:NAME" or "fake:NAME?parameter=value&..." plays one; those of TLS
+  and a few others happen before any request is read, and only --scenario can play them
 examples:
-  python -m fakes.openai_compat_server serve --port 8020 --latency ttft=200ms,itl=20ms
-  python -m fakes.openai_compat_server serve --scenario 'stall?after=20&for=30s'
-  python -m fakes.openai_compat_server scenarios --json
-environment: FAKE_HOST, FAKE_PORT, FAKE_SEED and FAKE_DIALECT stand in for options that are
-not given."""
+  %(prog)s --port 0 --persona echo --latency ttft=0ms,itl=0ms
+  %(prog)s --script retry.toml --admin
+  %(prog)s --tls --tls-ca ca.pem
+environment:
+  FAKE_HOST, FAKE_PORT, FAKE_SEED and FAKE_DIALECT stand in for options that are not given
+exit status:
+  0 when stopped, 1 when the address is in use or not allowed, 2 for invalid arguments"""
+_LIST_DESCRIPTION: Final = """\
+Lists the scenarios: what each does, its parameters with their defaults, and the reason code in
+which the gateway of this project ends such an answer."""
+_LIST_EPILOG: Final = """\
+examples:
+  %(prog)s 429
+  %(prog)s retry-after --json"""
+_SHOW: Final = "(default: %(default)s)"
 
 
 @frozen
 class Options:
-    """What was asked for, checked."""
+    """What was asked for, checked; of a listing, only how it is to be and what it is to have."""
 
-    host: str
-    port: int
-    seed: int
-    persona: str
-    latency: Latency
-    quiet: bool
-    dialect: Dialect
+    host: str = "127.0.0.1"
+    port: int = 8020
+    seed: int = 0
+    persona: str = "extractive"
+    latency: Latency = Latency()
+    quiet: bool = False
+    dialect: Dialect = DIALECTS["openai"]
     script: Script | None = None
     scenario: str = ""
-    listing: str = ""  # how to list the scenarios instead of serving: text, json or markdown
+    window_tokens: int | None = None  # None: the dialect's own
     admin: bool = False  # only ever with a loopback host
+    tls: bool = False  # only ever where certificates can be made
+    tls_ca: Path | None = None
+    tls_hosts: tuple[str, ...] = ()
+    listing: str = ""  # how to list the scenarios instead of serving: text, json or markdown
+    words: tuple[str, ...] = ()  # what a scenario must have in its name or meaning to be listed
 
 
-def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
+_USUAL: Final = Options()
+
+
+def program_name(started_as: str) -> str:
+    """What to call the program in what it says, by the path it was started as."""
+    path = Path(started_as)
+    return MODULE if path.name == "__main__.py" else path.stem
+
+
+def parse_options(
+    arguments: Sequence[str], environment: Mapping[str, str], program: str = MODULE
+) -> Options:
     """Exits with one clear line and status 2 for what can not be understood (0 for --help)."""
-    parser = _Parser(
-        prog=PROGRAM,
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    show = "(default: %(default)s)"
+    parser = _described(_Parser(prog=program, usage=_USAGE), _DESCRIPTION, _EPILOG)
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(prog=program, title="commands", metavar="COMMAND")
+    serve = commands.add_parser(_SERVE, usage="%(prog)s [options]",
+        help="serve until stopped; the command when none is named")  # fmt: skip
+    _described(serve, _SERVE_DESCRIPTION, _SERVE_EPILOG)
+    _add_where(serve, environment)
+    _add_what(serve, environment)
+    _add_faults(serve)
+    serve.set_defaults(read=lambda given: _served(serve, given))
+    listing = commands.add_parser("scenarios", help="list what can go wrong, and how to ask for it")
+    _described(listing, _LIST_DESCRIPTION, _LIST_EPILOG)
+    _add_listings(listing)
+    listing.set_defaults(read=_listed)
+    given = parser.parse_args(_commanded(arguments))
+    options: Options = given.read(given)
+    return options
 
-    def default(name: str, kind: Callable[[str], object], usual: object) -> object:
-        given = environment.get(name, "").strip()
-        try:
-            return kind(given) if given else usual
-        except argparse.ArgumentTypeError as fault:
-            parser.error(f"{name}: {fault}")
 
-    add = parser.add_argument
-    add("command", nargs="?", choices=["serve", "scenarios"], default="serve",
-        help="serve, or list the scenarios " + show)  # fmt: skip
-    add(
-        "--host",
-        default=default("FAKE_HOST", str, "127.0.0.1"),
-        help="address to listen on " + show,
+def _commanded(arguments: Sequence[str]) -> Sequence[str]:
+    """With the command that is meant where none comes first."""
+    first = arguments[0] if arguments else "-"
+    of_no_command = ("-h", "--help", "--version")
+    return (
+        [_SERVE, *arguments] if first.startswith("-") and first not in of_no_command else arguments
     )
-    add("--port", type=_port, default=default("FAKE_PORT", _port, 8020), metavar="PORT",
-        help=f"port to listen on, 0 for a free one {show}")  # fmt: skip
-    add("--seed", type=_integer, default=default("FAKE_SEED", _integer, 0), metavar="N",
-        help=f"decides ids, times and pacing {show}")  # fmt: skip
-    add("--persona", choices=sorted(PERSONAS), default="extractive", help="who answers " + show)
-    add("--dialect", type=_dialect, default=default("FAKE_DIALECT", _dialect, DIALECTS["openai"]),
-        metavar="|".join(DIALECTS), help="whose quirks to show (default: openai)")  # fmt: skip
-    add("--latency", type=_latency, default=Latency(), metavar="ttft=80ms,itl=8ms",
-        help=f"mean time to first token and between tokens {_USUAL}")  # fmt: skip
-    add("--script", type=_script, metavar="FILE",
-        help="which scenarios which requests get, one after the other, as TOML")  # fmt: skip
-    add("--scenario", type=_scenario, metavar="NAME[?parameter=value&...]",
-        help="played for every request that names none itself")  # fmt: skip
-    listings = parser.add_mutually_exclusive_group()
-    for form in ("json", "markdown"):
-        listings.add_argument(f"--{form}", dest="listing", action="store_const", const=form,
-            default="text", help=f"list the scenarios as {form}")  # fmt: skip
-    add("--quiet", action="store_true", help="no banner, and no line per request")
-    add("--admin", action="store_true",
-        help="answer /__admin/{journal,script,unplayed}, on loopback only")  # fmt: skip
-    given = parser.parse_args(arguments)
-    lists = given.command == "scenarios"
-    if given.listing != "text" and not lists:
-        parser.error(f"--{given.listing} is for listing the scenarios")
-    if given.admin and not _is_loopback(given.host):
-        parser.error(f"--admin is for loopback only, and {given.host!r} is not (try 127.0.0.1)")
+
+
+def _described(parser: "_Parser", description: str, epilog: str) -> "_Parser":
+    parser.description, parser.epilog = description, epilog
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    return parser
+
+
+def _version() -> str:
+    try:
+        return f"openai-fake of {_DISTRIBUTION} {metadata.version(_DISTRIBUTION)}"
+    except metadata.PackageNotFoundError:
+        return f"openai-fake of a checkout of {_DISTRIBUTION} that is not installed"
+
+
+def _served(parser: "_Parser", given: argparse.Namespace) -> Options:
+    scenario = given.scenario or ""
+    tls = given.tls or handshake_of(scenario) is not Handshake.RIGHT
+    _check_together(parser, given, tls)
     return Options(
         host=given.host,
         port=given.port,
@@ -115,13 +161,98 @@ def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> O
         quiet=given.quiet,
         dialect=given.dialect,
         script=given.script,
-        scenario=given.scenario or "",
-        listing=given.listing if lists else "",
+        scenario=scenario,
+        window_tokens=given.window_tokens,
         admin=given.admin,
+        tls=tls,
+        tls_ca=given.tls_ca,
+        tls_hosts=tuple(given.tls_host),
     )
 
 
+def _listed(given: argparse.Namespace) -> Options:
+    return Options(listing=given.listing, words=tuple(given.words))
+
+
+def _add_where(parser: "_Parser", environment: Mapping[str, str]) -> None:
+    add = parser.add_argument_group("where it serves").add_argument
+    add("--host", default=parser.default(environment, "FAKE_HOST", str, _USUAL.host),
+        help="address to listen on " + _SHOW)  # fmt: skip
+    add("--port", type=_port, default=parser.default(environment, "FAKE_PORT", _port, _USUAL.port),
+        metavar="PORT", help=f"port to listen on, 0 for a free one {_SHOW}")  # fmt: skip
+    add("--quiet", action="store_true", help="no banner, and no line per request")
+    add("--admin", action="store_true",
+        help="answer /__admin/{journal,script,unplayed}, on loopback only")  # fmt: skip
+    add("--tls", action="store_true",
+        help="HTTPS, with a certificate by an authority made anew at each start"
+        " (needs the extra `tls`)")  # fmt: skip
+    add("--tls-ca", type=Path, metavar="FILE",
+        help="where to write the authority's certificate, for clients to trust"
+        " (default: a temporary file)")  # fmt: skip
+    add("--tls-host", action="append", default=[], metavar="NAME",
+        help="one more host the certificate is for, besides localhost and --host")  # fmt: skip
+
+
+def _add_what(parser: "_Parser", environment: Mapping[str, str]) -> None:
+    add = parser.add_argument_group("how it answers").add_argument
+    add("--seed", type=_integer, default=parser.default(environment, "FAKE_SEED", _integer, 0),
+        metavar="N", help=f"decides ids, times and pacing {_SHOW}")  # fmt: skip
+    add("--persona", choices=sorted(PERSONAS), default=_USUAL.persona, help="who answers " + _SHOW)
+    dialect = parser.default(environment, "FAKE_DIALECT", _dialect, _USUAL.dialect)
+    add("--dialect", type=_dialect, default=dialect, metavar="|".join(DIALECTS),
+        help="whose quirks to show (default: openai)")  # fmt: skip
+    add("--latency", type=_latency, default=_USUAL.latency, metavar="NAME=VALUE,...",
+        help=LATENCY_HELP)  # fmt: skip
+    add("--window-tokens", type=_tokens, metavar="N",
+        help="the longest prompt, at four characters to a token (default: the dialect's own, which"
+        " only ollama has)")  # fmt: skip
+
+
+def _add_faults(parser: "_Parser") -> None:
+    add = parser.add_argument_group("what goes wrong").add_argument
+    add("--scenario", type=_scenario, metavar="NAME[?parameter=value&...]",
+        help="played for every request that names none itself")  # fmt: skip
+    add("--script", type=_script, metavar="FILE",
+        help="TOML file that says which request gets which scenario")  # fmt: skip
+
+
+def _add_listings(parser: "_Parser") -> None:
+    parser.add_argument("words", nargs="*", metavar="WORD",
+        help="only scenarios with all of these in their name or meaning")  # fmt: skip
+    group = parser.add_mutually_exclusive_group()
+    for form in ("json", "markdown"):
+        group.add_argument(f"--{form}", dest="listing", action="store_const", const=form,
+            default="text", help=f"as {form}, and not as text")  # fmt: skip
+
+
+def _check_together(parser: "_Parser", given: argparse.Namespace, tls: bool) -> None:
+    if given.admin and not is_loopback(given.host):
+        parser.error(f"--admin is for loopback only, and {given.host!r} is not (try 127.0.0.1)")
+    for name in ("tls_ca", "tls_host"):
+        if getattr(given, name) and not tls:
+            parser.error(f"--{name.replace('_', '-')} goes with --tls")
+    if tls:
+        try:
+            check_tls()
+        except TlsUnavailable as fault:
+            parser.error(str(fault))
+
+
 class _Parser(argparse.ArgumentParser):
+    def default(
+        self,
+        environment: Mapping[str, str],
+        name: str,
+        kind: Callable[[str], object],
+        usual: object,
+    ) -> object:
+        """What the environment says, read as the option is, or the usual."""
+        given = environment.get(name, "").strip()
+        try:
+            return kind(given) if given else usual
+        except argparse.ArgumentTypeError as fault:
+            self.error(f"{name}: {fault}")
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (--help explains)\n")
 
@@ -132,19 +263,17 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _is_loopback(host: str) -> bool:
-    """A name is not looked up: what it stands for may change before the listener asks."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _integer(text: str) -> int:
     try:
         return int(text[:40])
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _tokens(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text[:10]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of tokens, 1 or more")
+    return int(text[:10])
 
 
 def _scenario(text: str) -> str:

@@ -12,6 +12,7 @@ import trio
 from attrs import frozen
 
 from fakes.openai_compat_server.connection import Fake, serve_stream
+from fakes.openai_compat_server.peer import THIS_MACHINE, socket_peer
 from fakes.openai_compat_server.socket_wire import RESET_ON_CLOSE
 from fakes.openai_compat_server.stage import Resettable
 
@@ -20,12 +21,20 @@ _RECEIVE_BYTES = 64 * 1024
 
 async def serve_trio_stream(stream: trio.abc.Stream, fake: Fake) -> None:
     """`serve_stream` for a trio stream: a memory pair's half, a socket, TLS."""
-    await serve_stream(_TrioWire(stream), fake)
+    await serve_stream(TrioWire(stream), fake)
 
 
 @frozen
-class _TrioWire:
+class TrioWire:
+    """A trio stream as a connection that plans are performed over."""
+
     stream: trio.abc.Stream
+
+    @property
+    def peer(self) -> str:
+        """The host at the other end; this one's where there is no socket."""
+        stream = _innermost(self.stream)
+        return socket_peer(stream.socket) if isinstance(stream, trio.SocketStream) else THIS_MACHINE
 
     async def receive(self) -> bytes:
         with _translated():
@@ -54,6 +63,18 @@ class _TrioWire:
         elif isinstance(self.stream, trio.SocketStream):
             self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             self.stream.socket.close()
+
+
+def _innermost(stream: object) -> object:
+    """What carries the bytes in the end, beneath TLS and beneath two halves made one."""
+    while True:
+        match stream:
+            case trio.SSLStream():
+                stream = stream.transport_stream
+            case trio.StapledStream():
+                stream = stream.receive_stream
+            case _:
+                return stream
 
 
 @contextmanager

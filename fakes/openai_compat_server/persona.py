@@ -1,7 +1,7 @@
 """What the model says when no script says otherwise.
 
-`extractive` answers from the passages framed in the prompt, or says that they do not answer.
-`echo` repeats the last user message, whatever form was asked for: a client's test can thereby have
+`extractive` answers from the passages framed in the prompt, or says that they do not answer; to a
+prompt that frames none and asks for no JSON, it says one sentence that is always the same. `echo` repeats the last user message, whatever form was asked for: a client's test can thereby have
 any text come out of the model. `lorem` is filler. A JSON schema that the first and the last know
 nothing to say to is filled with seeded, valid values.
 """
@@ -18,6 +18,9 @@ from fakes.openai_compat_server.schema_fill import fill
 from fakes.openai_compat_server.schema_match import matches
 from fakes.openai_compat_server.seeded import Draw
 
+# To whoever frames no source and asks for no form. Of a dozen words, so that a stream of them can
+# break off after the usual five events, and within the 16 tokens of the older face's usual limit.
+GREETING = "Hello! I am a fake model, and this is what I always say."
 ABSTAINED = "None of the sources answer this."
 NO_SOURCES = "There are no sources in this prompt, so there is nothing to answer from."
 _NONE_ALIAS = "c0"
@@ -40,6 +43,8 @@ def extractive(chat: ChatRequest, draw: Draw) -> str:
 
 def _extracted(chat: ChatRequest) -> str:
     framed = _framed(chat)
+    if framed.question is None and not framed.chunks and not _wants_json(chat):
+        return GREETING
     question = framed.question if framed.question is not None else _last_user_text(chat)
     quotes = best_quotes(framed.chunks, question) if framed.chunks else ()
     mark = _marked if _wants_json(chat) or _wants_markers(chat) else _unmarked

@@ -6,7 +6,7 @@ code, from a seed and a request. Delays are seconds after the step before.
 
 from enum import Enum, auto
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 class Ending(Enum):
@@ -28,11 +28,13 @@ class Step:
 
 @frozen
 class Plan:
-    """One response. `status` is what the bytes claim, for the journal, 0 where they claim none."""
+    """One response. For the journal: `status` is what the bytes claim, 0 where they claim none, and
+    `scenario` names what is played in it, if anything is."""
 
     status: int
     steps: tuple[Step, ...]
     ending: Ending
+    scenario: str = field(default="", eq=False)
 
     @property
     def size_bytes(self) -> int:

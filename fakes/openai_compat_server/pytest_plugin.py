@@ -11,13 +11,12 @@ from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from threading import Condition
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.abc
 import pytest
 from anyio.from_thread import start_blocking_portal
-from anyio.streams.stapled import StapledObjectStream
 from attrs import define, field, frozen
 
 from fakes.openai_compat_server.connection import Fake, Limits, serve_stream
@@ -25,18 +24,23 @@ from fakes.openai_compat_server.control import Entry, Journal
 from fakes.openai_compat_server.dialects import DIALECTS
 from fakes.openai_compat_server.http_request import HttpRequest, RequestReader, TooLarge, Unparsable
 from fakes.openai_compat_server.listener import serve
+from fakes.openai_compat_server.memory_wire import memory_wire
 from fakes.openai_compat_server.pacing import parse_latency
 from fakes.openai_compat_server.persona import PERSONAS
-from fakes.openai_compat_server.responses import Behaviour, check_playable
-from fakes.openai_compat_server.script import Rule, Script, asked_of
+from fakes.openai_compat_server.plan import Plan
+from fakes.openai_compat_server.responses import Behaviour, check_playable, check_script
+from fakes.openai_compat_server.script import Playable, Rule, Script, asked_of
 from fakes.openai_compat_server.script_file import parse_script
+
+if TYPE_CHECKING:  # the extra `fake` does not pull it
+    import httpx
 
 MARKER: Final = "openai_fake"
 _HOST: Final = "127.0.0.1"
+# A name that no resolver knows: a client that was not given the transport reaches nobody.
+_MEMORY_URL: Final = "http://openai-fake.invalid/v1"
 _TEXT_CHARS_SHOWN: Final = 60
 _REQUESTS_SHOWN: Final = 20
-# As many writes as may wait in a memory stream: a slow reader holds the server back, as on a wire.
-_WRITES_WAITING: Final = 16
 _USAGE: Final = (
     "openai_fake(seed=0, persona='extractive', dialect='openai', latency='ttft=0ms,itl=0ms'): "
     "how the fake of this test behaves"
@@ -78,25 +82,27 @@ class Request:
 class OpenAIFake:
     """What a test holds of its server: what to play, and what was asked.
 
-    `base_url` ends in `/v1`, as clients want it; it is empty where nothing listens.
+    `base_url` ends in `/v1`, as clients want it; in memory only `transport()` leads to it.
     """
 
-    _server: Fake
-    base_url: str = ""
-    _ended: Condition = field(init=False, factory=Condition)
+    _server: Fake = field(repr=False)
+    base_url: str
+    _ended: Condition = field(init=False, repr=False, factory=Condition)
 
     def __attrs_post_init__(self) -> None:
         self._server.journal.on_end = self._tell_ended
 
-    def play(self, *what: str | Script | Path, strict: bool = True) -> None:
-        """From now on, play scenarios by their names, or a script, or the TOML file of one.
+    def play(self, *what: Playable | Script | Path, strict: bool = True) -> None:
+        """From now on, play scenarios by their names and `raw` responses; or one script or file.
 
-        Names go to the requests in their order; `strict` says whether a request more than there
-        are names is a mistake (a script says so itself). ValueError for what can not be played;
-        the test fails when what was to be played before is not played out.
+        They go to the requests in their order; `strict` says whether a request more than there
+        are of them is a mistake (a script, and the TOML file of one, says so itself). ValueError
+        for what can not be played; the test fails when what was to be played before is not played
+        out.
         """
+        __tracebackhide__ = True  # so that a test is shown its own line
         script = _script(what, strict)
-        self.check()
+        self.check(pytrace=True)
         self._server.sessions.load("", script)
 
     @property
@@ -133,30 +139,39 @@ class OpenAIFake:
         with self._ended:
             if not self._ended.wait_for(lambda: len(self.left) >= count, limit_s):
                 said = f"{len(self.left)} of {count} clients left within {limit_s:g} s"
-                pytest.fail(f"openai_fake: {said}\n{self.story()}", pytrace=False)
+                pytest.fail(f"openai_fake: {said}\n{self.story()}")
         return self.left
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[anyio.abc.ObjectStream[bytes]]:
+    async def connect(self) -> AsyncIterator[anyio.abc.ByteStream]:
         """The client's end of one connection in memory, served in the running event loop."""
-        to_server, from_client = anyio.create_memory_object_stream[bytes](_WRITES_WAITING)
-        to_client, from_server = anyio.create_memory_object_stream[bytes](_WRITES_WAITING)
-        ours = StapledObjectStream(to_server, from_server)
+        client, server = memory_wire()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(
-                serve_stream, StapledObjectStream(to_client, from_client), self._server
-            )
-            async with ours:
-                yield ours
+            tasks.start_soon(serve_stream, server, self._server)
+            async with client:
+                yield client
 
-    def check(self) -> None:
-        """Fail the test unless all was played and, under a strict script, nothing else asked."""
-        __tracebackhide__ = True
-        if self._misfits():
-            pytest.fail(
-                f"openai_fake: the script and the requests do not fit\n{self.story()}",
-                pytrace=False,
+    def transport(self) -> "httpx.AsyncHTTPTransport":
+        """What an `httpx.AsyncClient` needs to reach this server in memory, whatever its URL.
+
+        Connections are served in the running event loop, on its clock. ImportError where httpx
+        is not installed.
+        """
+        try:
+            from fakes.openai_compat_server.over_httpx import transport_to
+        except ModuleNotFoundError as fault:
+            wants = (
+                "openai_fake: transport() is for httpx, which is not installed: pip install httpx"
             )
+            raise ImportError(wants) from fault
+        return transport_to(self._server)
+
+    def check(self, pytrace: bool = False) -> None:
+        """Fail the test unless all was played and, under a strict script, nothing else asked."""
+        __tracebackhide__ = pytrace
+        if self._misfits():
+            said = "the script and the requests do not fit"
+            pytest.fail(f"openai_fake: {said}\n{self.story()}", pytrace=pytrace)
 
     def story(self) -> str:
         """What does not fit, and what was asked, a line each."""
@@ -179,6 +194,7 @@ class OpenAIFake:
 
 
 _FAKES: Final = pytest.StashKey[list[OpenAIFake]]()
+_PASSED: Final = pytest.StashKey[bool]()
 
 
 @contextmanager
@@ -196,17 +212,16 @@ def serving(behaviour: Behaviour) -> Iterator[OpenAIFake]:
 @pytest.fixture
 def openai_fake(request: pytest.FixtureRequest) -> Iterator[OpenAIFake]:
     """A fake of the OpenAI API on a port of its own; see `.base_url`, `.play()`, `.requests`."""
-    with serving(_behaviour(request.node)) as fake:
-        _watch(request.node, fake)
+    with serving(_behaviour(request.node)) as fake, _watched(request.node, fake):
         yield fake
 
 
 @pytest.fixture
-def openai_fake_stream(request: pytest.FixtureRequest) -> OpenAIFake:
-    """A fake of the OpenAI API without sockets: `async with openai_fake_stream.connect()`."""
-    fake = OpenAIFake(_server(_behaviour(request.node)))
-    _watch(request.node, fake)
-    return fake
+def openai_fake_stream(request: pytest.FixtureRequest) -> Iterator[OpenAIFake]:
+    """A fake of the OpenAI API without sockets; see `.transport()` for httpx, `.connect()`."""
+    fake = OpenAIFake(_server(_behaviour(request.node)), _MEMORY_URL)
+    with _watched(request.node, fake):
+        yield fake
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -214,23 +229,48 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """A test that never began is told what was asked by then, and not held against its script."""
+    item.stash[_PASSED] = False
+    with _told_if_it_fails(item, "setup"):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """A test that passed is held against its script; one that failed is told what was asked."""
-    __tracebackhide__ = True
-    fakes = item.stash.get(_FAKES, [])
-    try:
+    with _told_if_it_fails(item, "call"):
         result = yield
-    except (Exception, pytest.fail.Exception):
-        for fake in fakes:
-            item.add_report_section("call", MARKER, fake.story())
-        raise
-    for fake in fakes:
+    for fake in item.stash.get(_FAKES, []):
         fake.check()
+    item.stash[_PASSED] = True
     return result
 
 
-def _watch(node: pytest.Item, fake: OpenAIFake) -> None:
-    node.stash.setdefault(_FAKES, []).append(fake)
+@contextmanager
+def _told_if_it_fails(item: pytest.Item, when: str) -> Iterator[None]:
+    try:
+        yield
+    except (Exception, BaseExceptionGroup, pytest.fail.Exception):
+        for fake in item.stash.get(_FAKES, []):
+            item.add_report_section(when, MARKER, fake.story())
+        raise
+
+
+@contextmanager
+def _watched(node: pytest.Item, fake: OpenAIFake) -> Iterator[None]:
+    """For as long as the fixture stands. A test may be run again, and gets another fake then.
+
+    What is asked while the test's other fixtures are torn down still has to fit.
+    """
+    fakes = node.stash.setdefault(_FAKES, [])
+    fakes.append(fake)
+    try:
+        yield
+    finally:
+        fakes.remove(fake)
+    if node.stash.get(_PASSED, False):
+        fake.check()
 
 
 def _server(behaviour: Behaviour) -> Fake:
@@ -265,24 +305,19 @@ def _marked(
     return Behaviour(seed, persona, parse_latency(latency), dialect=DIALECTS[dialect])
 
 
-def _script(what: tuple[str | Script | Path, ...], strict: bool) -> Script:
+def _script(what: tuple[Playable | Script | Path, ...], strict: bool) -> Script:
     match what:
         case (Script() as script,):
-            _check_playable(script)
+            check_script(script)
             return script
         case (Path() as path,):
             return parse_script(path.read_text("utf-8"), str(path), check_playable)
-    names = tuple(name for name in what if isinstance(name, str))
-    if not names or len(names) != len(what):
-        raise ValueError("play() takes names of scenarios, or one Script, or one Path of a file")
-    script = Script((Rule(names),), strict)
-    _check_playable(script)
+    given = tuple(one for one in what if isinstance(one, str | Plan))
+    if not given or len(given) != len(what):
+        raise ValueError("play() takes scenarios' names and raw(…), or one Script, or one Path")
+    script = Script((Rule(given),), strict)
+    check_script(script)
     return script
-
-
-def _check_playable(script: Script) -> None:
-    for name in (name for rule in script.rules for name in rule.play):
-        check_playable(name)
 
 
 def _understood(raw: bytes) -> HttpRequest | None:

@@ -43,6 +43,18 @@ class Listening(Enum):
     STALL = "stall"  # the queue of connections is full: the next one is not even shaken hands with
 
 
+class Handshake(Enum):
+    """What becomes of the TLS handshake of a connection. RIGHT is no scenario's."""
+
+    RIGHT = "right"
+    WRONG_HOST = "wrong host"  # the certificate is another host's
+    UNKNOWN_AUTHORITY = "unknown authority"  # it is by an authority nobody trusts
+    EXPIRED = "expired"
+    CUT = "cut"  # the connection is closed in the middle of it
+    SILENT = "silent"  # not a byte of it, and no close either
+    NOT_SPOKEN = "not spoken"  # plain HTTP, where TLS is due
+
+
 @frozen
 class Parameter:
     """One parameter: a count, a time or a size, as a caller writes it (`20`, `30s`, `10MB`)."""
@@ -151,11 +163,17 @@ class Scenario:
     plan: Stage[Plan] = _unchanged
     on_accept: Callable[[Mapping[str, float]], Plan] | None = None
     listening: Listening = Listening.SERVE
+    handshake: Handshake = Handshake.RIGHT
 
     @property
     def face(self) -> Face:
-        is_answer = self.on_accept is None and self.listening is Listening.SERVE
-        return Face.ANSWER if is_answer else Face.LISTENER
+        is_served = self.on_accept is None and self.listening is Listening.SERVE
+        return Face.ANSWER if is_served and not self.needs_tls else Face.LISTENER
+
+    @property
+    def needs_tls(self) -> bool:
+        """Whether it befalls only clients that expect TLS."""
+        return self.handshake is not Handshake.RIGHT
 
 
 ORDINARY: Final = Scenario("", "the answer as it is", both(OK))

@@ -1,9 +1,10 @@
 """Scripts: which scenario which request gets, in which order.
 
 A script is rules; a rule says which requests it is for, and what they get one after the other:
-"fail the first two, then succeed" is `Rule(play=("429", "429", "ok"))`. The first rule that
-matches and still has something to play decides. Choosing is pure: what has been played comes in
-and goes out as a value, and chance is drawn from the seed.
+"fail the first two, then succeed" is `Rule(play=("429", "429", "ok"))`. What is played is a
+scenario by its name, or a plan: a response of given bytes, which `raw_response` makes. The first
+rule that matches and still has something to play decides. Choosing is pure: what has been played
+comes in and goes out as a value, and chance is drawn from the seed.
 """
 
 import json
@@ -14,9 +15,12 @@ from attrs import evolve, field, frozen
 from attrs.validators import and_, deep_iterable, ge, instance_of, le, min_len, optional
 
 from fakes.openai_compat_server.http_request import HttpRequest
+from fakes.openai_compat_server.plan import Plan
+from fakes.openai_compat_server.raw_response import raw_line
 from fakes.openai_compat_server.seeded import draw_for
 
 ORDINARY = "ok"
+Playable = str | Plan
 _UNMATCHED_MAX = 100
 
 
@@ -35,8 +39,8 @@ _a_text = optional(and_(instance_of(str), min_len(1)))
 class Rule:
     """All that is given must hold. A header's name is matched in any case, its value exactly."""
 
-    play: tuple[str, ...] = field(
-        validator=and_(instance_of(tuple), min_len(1), deep_iterable(instance_of(str)))
+    play: tuple[Playable, ...] = field(
+        validator=and_(instance_of(tuple), min_len(1), deep_iterable(instance_of((str, Plan))))
     )
     model: str | None = field(default=None, validator=_a_text)
     header: tuple[str, str] | None = None
@@ -76,19 +80,19 @@ class Asked:
 
 def choose(
     script: Script, asked: Asked, progress: Progress, seed: int
-) -> tuple[str | None, Progress]:
-    """The scenario for this request, None when no rule has one; and how far the script is then."""
+) -> tuple[Playable | None, Progress]:
+    """What this request gets, None when no rule has one; and how far the script is then."""
     for at, rule in enumerate(script.rules):
         if not _matches(rule, asked):
             continue
         times = progress.matched.get(at, 0)
         progress = evolve(progress, matched={**progress.matched, at: times + 1})
-        name = _entry(rule, progress.played.get(at, 0))
+        chosen = _entry(rule, progress.played.get(at, 0))
         draw = draw_for(seed, b"script")
-        if name is None or draw.fraction(f"rule {at}", times) >= rule.chance:
+        if chosen is None or draw.fraction(f"rule {at}", times) >= rule.chance:
             continue
         played = progress.played.get(at, 0) + 1
-        return name, evolve(progress, played={**progress.played, at: played})
+        return chosen, evolve(progress, played={**progress.played, at: played})
     unmatched = (*progress.unmatched, asked.line)[:_UNMATCHED_MAX]
     return None, evolve(progress, unmatched=unmatched)
 
@@ -96,7 +100,7 @@ def choose(
 def unplayed(script: Script, progress: Progress) -> tuple[str, ...]:
     """What no request has come for yet, a line for each rule."""
     left = [(at, rule.play[progress.played.get(at, 0) :]) for at, rule in enumerate(script.rules)]
-    return tuple(f"rule {at + 1}: {', '.join(names)}" for at, names in left if names)
+    return tuple(f"rule {at + 1}: {', '.join(map(_told, rest))}" for at, rest in left if rest)
 
 
 def asked_of(request: HttpRequest) -> Asked:
@@ -127,7 +131,11 @@ def _matches(rule: Rule, asked: Asked) -> bool:
     )
 
 
-def _entry(rule: Rule, played: int) -> str | None:
+def _told(playable: Playable) -> str:
+    return raw_line(playable) if isinstance(playable, Plan) else playable
+
+
+def _entry(rule: Rule, played: int) -> Playable | None:
     if played < len(rule.play):
         return rule.play[played]
     match rule.then:

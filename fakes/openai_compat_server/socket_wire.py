@@ -13,6 +13,8 @@ import anyio
 import anyio.lowlevel
 from attrs import define, field
 
+from fakes.openai_compat_server.peer import socket_peer
+
 # SO_LINGER, on and of no seconds: closing then sends RST, and drops what was not sent yet.
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 _RECEIVE_BYTES: Final = 64 * 1024
@@ -24,6 +26,11 @@ class SocketWire:
 
     _socket: socket.socket
     _closed: bool = field(default=False, init=False)
+
+    @property
+    def peer(self) -> str:
+        """The host at the other end; empty where the connection is lost."""
+        return socket_peer(self._socket)
 
     async def receive(self) -> bytes:
         data = b""

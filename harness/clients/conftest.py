@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from threading import Thread
 
@@ -40,6 +41,13 @@ def base() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def in_dialect() -> Iterator[Callable[[str], str]]:
+    """The base URL of a server that speaks the dialect; each is started once."""
+    with ExitStack() as running:
+        yield cache(lambda name: running.enter_context(_serving("--dialect", name)))
+
+
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Starts further servers with arguments of their own; each ends with the test."""
@@ -53,4 +61,4 @@ def twice_429(tmp_path: Path, start: Start) -> str:
     script = tmp_path / "twice.toml"
     limited = "status-429-retry-after?for=1s"
     script.write_text(f'[[rule]]\nplay = ["{limited}", "{limited}", "ok"]\n')
-    return start("--script", str(script))
+    return start("--script", str(script), "--admin")

@@ -14,6 +14,8 @@ from pathlib import Path
 import xllamacpp  # type: ignore[import-not-found]  # lives in an environment of its own
 
 CONTEXT_TOKENS = 4096
+# The model's own has no place for tools; with this one the server looks for calls in its answers.
+TEMPLATE = Path(__file__).parent / "tools_template.jinja"
 
 
 def main() -> None:
@@ -29,6 +31,7 @@ def main() -> None:
     params.n_parallel = 1
     params.cpuparams.n_threads = 2
     params.use_jinja = True
+    params.chat_template = TEMPLATE.read_text("utf-8")
     server = xllamacpp.Server(params)
     signal.pause()
     del server

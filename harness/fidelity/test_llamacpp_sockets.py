@@ -5,107 +5,15 @@ shapes of the answers must be equal. `make test-fidelity` brings the server.
 """
 
 import json
-import os
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 
 import pytest
-from attrs import frozen
 from jsonschema import validate  # type: ignore[import-untyped] # it ships no types
 
-from fakes.openai_compat_server import Behaviour, HttpRequest, plan_response
 from fakes.openai_compat_server.dialects import LLAMACPP, Refused
-from fakes.openai_compat_server.tests.fake_client import CHAT, chat, dechunked
-from harness.fidelity.shapes import Answer, shape, shape_of_answer
+from fakes.openai_compat_server.tests.fake_client import CHAT, chat
+from harness.fidelity.real_server import RealServer, fake, posted
+from harness.fidelity.shapes import shape, shape_of_answer
 from llmgw.prompt import reply_schema
-
-PROGRAM = Path(__file__).parent / "llamacpp_program.py"
-START_LIMIT_S = 60.0
-ANSWER_LIMIT_S = 120.0
-CONTEXT_TOKENS = 4096
-
-Body = dict[str, object] | bytes
-
-
-@frozen
-class RealServer:
-    """The real server: where it is, what it said while it loaded, how often it would ping."""
-
-    port: int
-    while_loading: tuple[Answer, ...]
-    ping_every_s: float
-
-    def ask(self, method: str, path: str, body: bytes) -> Answer:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_LIMIT_S)
-        try:
-            connection.request(method, path, body, {"content-type": "application/json"})
-            return _read(connection)
-        finally:
-            connection.close()
-
-
-@pytest.fixture(scope="module")
-def real() -> Iterator[RealServer]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    process = subprocess.Popen(  # noqa: S603 - our own program, no shell
-        [os.environ["FIDELITY_PYTHON"], str(PROGRAM), str(port)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        assert process.stdout is not None
-        ping_every_s = float(process.stdout.readline())
-        yield RealServer(port, _wait_ready(port), ping_every_s)
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def _wait_ready(port: int) -> tuple[Answer, ...]:
-    """What it answered before it answered well."""
-    early: list[Answer] = []
-    until = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < until:
-        try:
-            connection = HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/v1/models")
-            answer = _read(connection)
-            connection.close()
-        except (OSError, HTTPException):
-            time.sleep(0.005)
-            continue
-        if answer.status == 200:
-            return tuple(early)
-        early.append(answer)
-    raise TimeoutError("the real server did not start")
-
-
-def _read(connection: HTTPConnection) -> Answer:
-    response = connection.getresponse()
-    headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, headers, response.read())
-
-
-def fake(method: str, path: str, body: bytes) -> Answer:
-    """What the fake's bytes say to the same request."""
-    behaviour = Behaviour(dialect=LLAMACPP, window_tokens=CONTEXT_TOKENS)
-    headers = (("host", "x"), ("content-type", "application/json"))
-    plan = plan_response(behaviour, HttpRequest(method, path, "1.1", headers, body))
-    head, _, sent = b"".join(step.data for step in plan.steps).partition(b"\r\n\r\n")
-    _, *lines = head.decode().split("\r\n")
-    found = dict(line.split(": ", 1) for line in lines)
-    return Answer(plan.status, found, dechunked(sent) if "transfer-encoding" in found else sent)
-
-
-def posted(body: Body) -> tuple[str, str, bytes]:
-    return "POST", CHAT, body if isinstance(body, bytes) else json.dumps(body).encode()
-
 
 USAGE = {"include_usage": True}
 SCHEMA = reply_schema(2)

@@ -21,7 +21,7 @@ from fakes.openai_compat_server.dialects import (
     Dialect,
     Refused,
 )
-from fakes.openai_compat_server.tests.fake_client import chat, dechunked, posted
+from fakes.openai_compat_server.tests.fake_client import chat, dechunked, posted, tool
 from llmgw.faults import GenerationFault
 from llmgw.providers import openai_errors
 from llmgw.providers.openai_wire import PlainDecoder, StreamDecoder
@@ -139,3 +139,16 @@ def test_a_prompt_cut_in_silence_shows_only_in_the_usage() -> None:
     *_, usage = read(PlainDecoder(), body)
     assert isinstance(usage, UsageReport)
     assert usage == evolve(usage, prompt_tokens=4096)
+
+
+@EACH
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_of_a_tool_is_no_text_and_no_good_end(dialect: Dialect, stream: bool) -> None:
+    """The gateway offers no tools, so a model that calls one has not answered."""
+    request = posted(chat("the weather?", tools=[tool()], stream=stream))
+    plan = plan_response(Behaviour(dialect=dialect), request)
+    body = b"".join(step.data for step in plan.steps).partition(b"\r\n\r\n")[2]
+    decoder = StreamDecoder() if stream else PlainDecoder()
+    seen = read(decoder, dechunked(body) if stream else body)
+    assert Finished("tool_calls") in seen
+    assert not any(isinstance(event, Content) for event in seen)

@@ -9,7 +9,7 @@ import json
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final, cast
 
 import h11
@@ -17,6 +17,17 @@ import pytest
 import trio
 
 from contracts.limits import CHAT_BODY_BYTES, GENERATE_BODY_BYTES, VIOLATIONS_LISTED
+from fakes.openai_compat_server import (
+    Behaviour,
+    Ending,
+    Fake,
+    Plan,
+    Rule,
+    Script,
+    Then,
+    raw,
+    serve,
+)
 from harness.raw_client import Client, Event, dial, named
 from harness.stack import Running, Stack, open_stack
 
@@ -405,33 +416,28 @@ async def test_nothing_is_left_when_200_clients_have_left_at_random(stack: Stack
     assert (await plain(stack))["status"] == "ok"
 
 
-def long_stream() -> bytes:
-    """A model server's answer of 2,600 tokens, well under the cap on characters."""
+def long_answer() -> Plan:
+    """A model server's answer of 2,600 tokens, well under the cap on characters, in one write."""
     texts = ['{"citations":[{"chunk_id":"c1"}],"answer":"', *["ab "] * 2_600, '"}']
     choices: list[object] = [{"index": 0, "delta": {"content": text}} for text in texts]
     choices.append({"index": 0, "delta": {}, "finish_reason": "stop"})
     frames = [b"data: %b\n\n" % json.dumps({"choices": [one]}).encode() for one in choices]
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
-    return head + b"".join(frames) + b"data: [DONE]\n\n"
-
-
-async def talk(stream: trio.SocketStream) -> None:
-    """Say all of it, as fast as it is read, and hear the client out."""
-    with suppress(trio.BrokenResourceError):
-        await stream.receive_some(65_536)
-        await stream.send_all(long_stream())
-        await stream.send_eof()
-        async for _ in stream:
-            pass
+    return raw(head + b"".join(frames) + b"data: [DONE]\n\n", ending=Ending.CLOSE)
 
 
 async def test_client_that_stops_reading_is_dropped_and_the_others_are_served(
     stack: Stack,
 ) -> None:
     stack["fake"].kill()
+    talks = Rule((long_answer(),), then=Then.LAST)
+    fake = Fake(Behaviour(script=Script((talks,), strict=True)))
+
+    async def listen(task_status: trio.TaskStatus[int]) -> None:
+        await serve("127.0.0.1", stack["fake"].port, fake, task_status.started)
+
     async with trio.open_nursery() as nursery:
-        listeners = await trio.open_tcp_listeners(stack["fake"].port, host="127.0.0.1")
-        nursery.start_soon(trio.serve_listeners, talk, listeners)
+        await nursery.start(listen)
         async with dial(stack["bff"].port, receive_buffer=4096) as client:
             await client.ask(QUESTION, headers={"x-request-id": "sleeper"})
             assert await client.head() == 200
@@ -441,6 +447,7 @@ async def test_client_that_stops_reading_is_dropped_and_the_others_are_served(
                 await client.rest()
         nursery.cancel_scope.cancel()
     assert (line["status"], line["reason_code"]) == ("gone", "CLIENT_TOO_SLOW")
+    assert (fake.playing.unplayed, fake.playing.unmatched) == ((), ())
 
 
 def test_no_program_has_said_anything_unforeseen(started: Stack) -> None:

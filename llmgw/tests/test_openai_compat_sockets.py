@@ -1,7 +1,9 @@
-"""What memory can not show: real refusals, real TLS, and a kernel's resets."""
+"""What memory can not show: real refusals, real TLS, and a kernel's resets.
 
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+The fake plays the model server; whom a client trusts is the fake's own authority.
+"""
+
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
@@ -9,71 +11,89 @@ import pytest
 import trio
 
 from contracts.reasons import ReasonCode
+from fakes.openai_compat_server import Behaviour, Fake, Latency, Rule, Script, Tls, serve
+from fakes.openai_compat_server.catalogue import CATALOGUE
 from hop.call import make_client
 from llmgw.faults import GenerationFault
 from llmgw.providers.openai_compat import OpenAICompat
 from llmgw.providers.port import Content, ModelCall, PromptMessage
+from llmgw.providers.upstream import Clocks
 
 CALL = ModelCall("m", (PromptMessage("user", "Why?"),), 64, 0.2, stream=True, schema=None)
-BODY = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: [DONE]\n\n'
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(
-    BODY
-)
-
-
-async def answer_once(stream: trio.SocketStream) -> None:
-    """Answers one request, and hangs up on the second without a word."""
-    await stream.receive_some()
-    await stream.send_all(HEAD + BODY)
-    await stream.receive_some()
-
-
-async def speak_no_tls(stream: trio.SocketStream) -> None:
-    await stream.receive_some()
-    await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+AT_ONCE = Latency(0.0, 0.0)
+TLS = Tls()
+# Short enough to wait for, and long enough for every handshake that comes about.
+CLOCKS = Clocks(connect_s=0.5)
 
 
 @asynccontextmanager
-async def serving(handler: Callable[[trio.SocketStream], Awaitable[object]]) -> AsyncIterator[int]:
+async def serving(fake: Fake) -> AsyncIterator[int]:
+    """The fake's port."""
+
+    async def listen(task_status: trio.TaskStatus[int]) -> None:
+        await serve("127.0.0.1", 0, fake, task_status.started)
+
     async with trio.open_nursery() as nursery:
-        [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        nursery.start_soon(trio.serve_listeners, handler, [listener])
-        yield listener.socket.getsockname()[1]
+        yield await nursery.start(listen)
         nursery.cancel_scope.cancel()
+
+
+def playing(scenario: str, tls: Tls | None = None, script: Script | None = None) -> Fake:
+    return Fake(Behaviour(0, "echo", AT_ONCE, scenario=scenario, script=script), tls=tls)
+
+
+def trusting_client() -> httpx.AsyncClient:
+    return make_client(httpx.AsyncHTTPTransport(verify=TLS.trust(), trust_env=False))
+
+
+async def said(provider: OpenAICompat) -> str:
+    async with provider.open(CALL) as events:
+        return "".join([event.text async for event in events if isinstance(event, Content)])
 
 
 async def code_of(client: httpx.AsyncClient, base_url: str) -> ReasonCode:
     with pytest.raises(GenerationFault) as caught:
-        async with OpenAICompat(client, base_url).open(CALL):
-            pass
+        await said(OpenAICompat(client, base_url, clocks=CLOCKS))
     return caught.value.code
 
 
-async def test_refusal_and_tls_are_told_apart_when_connecting_fails() -> None:
-    async with make_client() as client:
-        async with serving(speak_no_tls) as port:
-            tls = await code_of(client, f"https://127.0.0.1:{port}/v1")
-        gone = await code_of(client, f"https://127.0.0.1:{port}/v1")
-    assert tls is ReasonCode.PROVIDER_TLS_ERROR
-    assert gone is ReasonCode.PROVIDER_UNREACHABLE
+@pytest.mark.parametrize("name", [row.name for row in CATALOGUE.values() if row.needs_tls])
+async def test_a_handshake_ends_in_its_scenarios_code(name: str) -> None:
+    async with trusting_client() as client, serving(playing(name, TLS)) as port:
+        assert await code_of(client, f"https://127.0.0.1:{port}/v1") == CATALOGUE[name].ends.plain
 
 
-async def test_fault_is_tls_when_the_handshake_fails() -> None:
-    async with make_client() as client, serving(_handshake) as port:
-        code = await code_of(client, f"https://127.0.0.1:{port}/v1")
+async def test_an_answer_comes_over_tls_when_the_authority_is_trusted_and_the_host_is_right() -> (
+    None
+):
+    async with serving(playing("", TLS)) as port:
+        async with trusting_client() as client:
+            for host in ("127.0.0.1", "localhost"):
+                assert await said(OpenAICompat(client, f"https://{host}:{port}/v1")) == "Why?"
+        async with make_client() as stranger:
+            code = await code_of(stranger, f"https://127.0.0.1:{port}/v1")
     assert code is ReasonCode.PROVIDER_TLS_ERROR
 
 
-async def _handshake(stream: trio.SocketStream) -> None:
-    """A TLS server without a certificate: no handshake with it can succeed."""
-    tls = trio.SSLStream(stream, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), server_side=True)
-    with pytest.raises(trio.BrokenResourceError):
-        await tls.do_handshake()
+async def test_a_refusal_is_not_taken_for_tls() -> None:
+    async with make_client() as client, serving(playing("refused")) as port:
+        code = await code_of(client, f"https://127.0.0.1:{port}/v1")
+    assert code is ReasonCode.PROVIDER_UNREACHABLE
 
 
-async def test_kept_connection_is_redone_when_the_server_hangs_up() -> None:
-    async with make_client() as client, serving(answer_once) as port:
-        provider = OpenAICompat(client, f"http://127.0.0.1:{port}/v1")
-        for _ in range(3):
-            async with provider.open(CALL) as events:
-                assert [event async for event in events] == [Content("a")]
+async def test_a_reset_behind_tls_is_a_lost_connection() -> None:
+    async with trusting_client() as client, serving(playing("reset-mid-stream", TLS)) as port:
+        code = await code_of(client, f"https://127.0.0.1:{port}/v1")
+    assert code is ReasonCode.PROVIDER_DISCONNECTED
+
+
+@pytest.mark.parametrize("tls", [None, TLS], ids=["plain", "tls"])
+async def test_kept_connection_is_redone_when_the_server_hangs_up(tls: Tls | None) -> None:
+    hangs_up_when_kept = Rule(("ok", "close-before-bytes", "ok", "close-before-bytes", "ok"))
+    fake = playing("", tls, Script((hangs_up_when_kept,), strict=True))
+    scheme = "https" if tls else "http"
+    async with trusting_client() as client, serving(fake) as port:
+        provider = OpenAICompat(client, f"{scheme}://127.0.0.1:{port}/v1")
+        assert [await said(provider) for _ in range(3)] == ["Why?"] * 3
+    assert fake.playing.unplayed == ()
+    assert fake.playing.unmatched == ()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from fakes.openai_compat_server.dialects.dialect import (
+    Call,
     Completion,
     Dialect,
     Headers,
@@ -30,6 +31,7 @@ __all__ = [
     "OPENAI",
     "VLLM",
     "VLLM_0_10",
+    "Call",
     "Completion",
     "Dialect",
     "Headers",

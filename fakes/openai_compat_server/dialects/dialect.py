@@ -1,28 +1,45 @@
 """What one server's dialect of the OpenAI API consists of.
 
-A dialect says how a server writes an answer, a list, a refusal and a failure; it never decides
-what is answered or when. Everything here is data in, data out.
+A dialect says how a server reads a request and writes an answer, a list, a refusal and a failure;
+it never decides what is answered or when. Everything here is data in, data out.
 """
 
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum, auto
 from typing import Protocol
 
 from attrs import frozen
 
+from fakes.openai_compat_server.chat_request import ChatRequest
 from fakes.openai_compat_server.seeded import Draw
 
 JsonObject = Mapping[str, object]
 Headers = tuple[tuple[str, str], ...]
+ALPHABET = string.ascii_letters + string.digits
 EPOCH_S = 1_750_000_000
 _YEAR_S = 31_536_000
+
+
+@frozen
+class Call:
+    """A tool's call: its arguments are JSON in text, in the pieces a model writes them in."""
+
+    id: str
+    name: str
+    pieces: tuple[str, ...]
+
+    @property
+    def arguments(self) -> str:
+        return "".join(self.pieces)
 
 
 @frozen
 class Completion:
     """A finished answer, cut into tokens, with what the wire says around it.
 
-    `reasoning` holds the tokens of a thought before the answer, for models that show one.
+    `reasoning` holds the tokens of a thought before the answer, for models that show one; `calls`
+    stand in the place of tokens.
     """
 
     id: str
@@ -33,6 +50,7 @@ class Completion:
     prompt_tokens: int
     completion_tokens: int
     reasoning: tuple[str, ...] = ()
+    calls: tuple[Call, ...] = ()
 
     @property
     def text(self) -> str:
@@ -42,6 +60,11 @@ class Completion:
     def thought(self) -> str | None:
         """The whole of the reasoning; None where there is none."""
         return "".join(self.reasoning) or None
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces the model wrote, in words or in calls."""
+        return len(self.tokens) + sum(len(call.pieces) for call in self.calls)
 
     @property
     def usage(self) -> JsonObject:
@@ -111,7 +134,17 @@ class Dialect(Protocol):
     def closes_after_error(self) -> bool:
         """Whether a refusal ends the connection."""
 
+    @property
+    def wrong_type_status(self) -> int | None:
+        """To a POST that is not called JSON; None: it is read, whatever it is called."""
+
     def chat_id(self, draw: Draw) -> str: ...
+
+    def call_id(self, draw: Draw, at: int, /) -> str:
+        """The id of the answer's call number `at`, from 0."""
+
+    def read_chat(self, body: bytes, /) -> ChatRequest:
+        """The body of a chat request, with what this server minds; raises Refusal."""
 
     def to_json(self, payload: JsonObject) -> bytes:
         """A JSON body, with the escapes, and the line end, that the server puts on one."""
@@ -125,7 +158,7 @@ class Dialect(Protocol):
         """What comes before the first token."""
 
     def token_frames(self, done: Completion, include_usage: bool, /) -> Iterator[JsonObject]:
-        """One frame to a token, reasoning first."""
+        """One frame to a token, reasoning first; of calls, the frames that follow the opening."""
 
     def closing_frames(self, done: Completion, include_usage: bool, /) -> Iterator[JsonObject]:
         """The finish, and usage where it was asked for; `done_event` follows."""
@@ -161,6 +194,15 @@ class Dialect(Protocol):
 
     def too_long(self, prompt_tokens: int, window_tokens: int, /) -> Refused | None:
         """To a prompt over the window; None: it is cut in silence, and only usage shows it."""
+
+
+def letters(draw: Draw, name: str, chars: int, alphabet: str = ALPHABET) -> str:
+    """An id's random part, 32 characters at most."""
+    number, drawn = int(draw.hex(name, 64), 16), ""
+    for _ in range(chars):
+        number, at = divmod(number, len(alphabet))
+        drawn += alphabet[at]
+    return drawn
 
 
 def created_s(draw: Draw) -> int:

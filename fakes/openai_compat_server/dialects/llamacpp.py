@@ -1,26 +1,31 @@
 """llama.cpp's: role first with `content: null`, the choices before everything else, and `timings`
 on the last frame that is not `[DONE]`. Errors carry the status as an integer `code`.
 
+A call opens with its id, its name and the first of its arguments; in a plain answer its id comes
+last and the content is empty, not null.
+
 Held against the real server by `make test-fidelity`.
 """
 
-import string
 from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
 from fakes.openai_compat_server import wire
+from fakes.openai_compat_server.chat_request import ChatRequest
 from fakes.openai_compat_server.dialects.dialect import (
     EPOCH_S,
+    Call,
     Completion,
     Headers,
     JsonObject,
     KeepAlive,
     Refused,
+    letters,
 )
+from fakes.openai_compat_server.dialects.llamacpp_request import read_chat
 from fakes.openai_compat_server.seeded import Draw
 
-_ALPHABET = string.ascii_letters + string.digits
 _ID_CHARS = 32
 _TYPES = {
     400: "invalid_request_error",
@@ -57,14 +62,16 @@ class LlamaCpp:
     keep_alive: KeepAlive | None = _PING
     window_tokens: int | None = None
     closes_after_error: bool = True
+    wrong_type_status: int | None = None
 
     def chat_id(self, draw: Draw) -> str:
-        number = int(draw.hex("id", 64), 16)
-        letters = []
-        for _ in range(_ID_CHARS):
-            number, at = divmod(number, len(_ALPHABET))
-            letters.append(_ALPHABET[at])
-        return f"chatcmpl-{''.join(letters)}"
+        return f"chatcmpl-{letters(draw, 'id', _ID_CHARS)}"
+
+    def call_id(self, draw: Draw, at: int, /) -> str:
+        return letters(draw, f"call{at}", _ID_CHARS)
+
+    def read_chat(self, body: bytes, /) -> ChatRequest:
+        return read_chat(body)
 
     def to_json(self, payload: JsonObject) -> bytes:
         return wire.to_json(payload)
@@ -76,6 +83,8 @@ class LlamaCpp:
         message: JsonObject = {"role": "assistant", "content": done.text}
         if done.thought:
             message = {**message, "reasoning_content": done.thought}
+        if done.calls:
+            message = {**message, "tool_calls": [_whole(call) for call in done.calls]}
         choice = {"finish_reason": done.finish_reason, "index": 0, "message": message}
         return {
             "choices": [choice],
@@ -96,6 +105,14 @@ class LlamaCpp:
             yield _frame(done, {"reasoning_content": token})
         for token in done.tokens:
             yield _frame(done, {"content": token})
+        for at, call in enumerate(done.calls):
+            first, *rest = call.pieces or ("",)
+            function = {"name": call.name, "arguments": first}
+            opening = {"index": at, "id": call.id, "type": "function", "function": function}
+            yield _frame(done, {"tool_calls": [opening]})
+            for piece in rest:
+                argument = {"index": at, "function": {"arguments": piece}}
+                yield _frame(done, {"tool_calls": [argument]})
 
     def closing_frames(self, done: Completion, include_usage: bool, /) -> Iterator[JsonObject]:
         finish = _frame(done, {}, done.finish_reason)
@@ -168,6 +185,11 @@ class LlamaCpp:
 
 
 LLAMACPP = LlamaCpp()
+
+
+def _whole(call: Call) -> JsonObject:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"type": "function", "function": function, "id": call.id}
 
 
 def _frame(done: Completion, delta: JsonObject, finish_reason: str | None = None) -> JsonObject:

@@ -2,13 +2,19 @@
 
 It never says that a prompt is too long, nor that it is loading, and a failure within a stream is
 swallowed: one empty delta, and the stream is over with no finish and no `[DONE]`.
+
+A call comes whole, on one delta with empty content, once the model has written all of it; a call
+cut short does not come at all (ollama/ollama, `ToToolCalls` and `ToChunk` in `openai/openai.go`,
+`tools/tools.go`). The finish is `tool_calls` whatever the client asked for.
 """
 
+import string
 from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
 from fakes.openai_compat_server import wire
+from fakes.openai_compat_server.chat_request import ChatRequest
 from fakes.openai_compat_server.dialects.dialect import (
     EPOCH_S,
     Completion,
@@ -17,10 +23,14 @@ from fakes.openai_compat_server.dialects.dialect import (
     KeepAlive,
     Mute,
     Refused,
+    letters,
 )
+from fakes.openai_compat_server.dialects.ollama_request import read_chat
 from fakes.openai_compat_server.seeded import Draw
 
 _IDS = 999
+_CALL_ID_CHARS = 8
+_CALL_ID_ALPHABET = string.ascii_lowercase + string.digits
 # Go's encoder makes its JSON safe to stand inside HTML and JavaScript.
 _GO_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 _TYPES = {400: "invalid_request_error", 404: "not_found_error"}
@@ -37,9 +47,16 @@ class Ollama:
     keep_alive: KeepAlive | None = None
     window_tokens: int | None = 4096
     closes_after_error: bool = False
+    wrong_type_status: int | None = None
 
     def chat_id(self, draw: Draw) -> str:
         return f"chatcmpl-{int(draw.fraction('id') * _IDS)}"
+
+    def call_id(self, draw: Draw, at: int, /) -> str:
+        return f"call_{letters(draw, f'call{at}', _CALL_ID_CHARS, _CALL_ID_ALPHABET)}"
+
+    def read_chat(self, body: bytes, /) -> ChatRequest:
+        return read_chat(body)
 
     def to_json(self, payload: JsonObject) -> bytes:
         return _go_json(payload) + b"\n"
@@ -51,6 +68,8 @@ class Ollama:
         message: JsonObject = {"role": "assistant", "content": done.text}
         if done.thought:
             message = {**message, "reasoning": done.thought}
+        if calls := list(_whole_calls(done)):
+            message = {**message, "tool_calls": calls}
         choice = {"index": 0, "message": message, "finish_reason": done.finish_reason}
         return {**_head(done, "chat.completion"), "choices": [choice], "usage": done.usage}
 
@@ -62,6 +81,8 @@ class Ollama:
             yield _frame(done, "", None, {"reasoning": token})
         for token in done.tokens:
             yield _frame(done, token, None)
+        for call in _whole_calls(done):
+            yield _frame(done, "", None, {"tool_calls": [call]})
 
     def closing_frames(self, done: Completion, include_usage: bool, /) -> Iterator[JsonObject]:
         yield _frame(done, "", done.finish_reason)
@@ -114,6 +135,15 @@ OLLAMA = Ollama()
 def _head(done: Completion, kind: str) -> JsonObject:
     named = {"id": done.id, "object": kind, "created": done.created_s, "model": done.model}
     return {**named, "system_fingerprint": "fp_ollama"}
+
+
+def _whole_calls(done: Completion) -> Iterator[JsonObject]:
+    """What Go's JSON makes of the arguments stands in them before it makes text of them."""
+    whole = done.calls[:-1] if done.finish_reason == "length" else done.calls
+    for at, call in enumerate(whole):
+        arguments = call.arguments.translate(_GO_ESCAPES)
+        function = {"name": call.name, "arguments": arguments}
+        yield {"id": call.id, "index": at, "type": "function", "function": function}
 
 
 def _frame(

@@ -1,5 +1,10 @@
 """OpenAI's own: role first with empty content, `usage: null` on every frame of a stream that will
 carry usage, usage alone on a frame without choices, and then `[DONE]`.
+
+A call opens with its id, its name and no arguments; where it is the only one the role stands on
+the same frame, as in any recorded stream of api.openai.com. Its finish is `tool_calls`, but `stop`
+where the client named the function (community.openai.com/t/731488/13, and "Handling edge cases" in
+OpenAI's guide to function calling).
 """
 
 from collections.abc import Iterator, Sequence
@@ -7,14 +12,18 @@ from collections.abc import Iterator, Sequence
 from attrs import evolve, frozen
 
 from fakes.openai_compat_server import wire
+from fakes.openai_compat_server.chat_request import ChatRequest
 from fakes.openai_compat_server.dialects.dialect import (
     EPOCH_S,
+    Call,
     Completion,
     Headers,
     JsonObject,
     KeepAlive,
     Refused,
+    letters,
 )
+from fakes.openai_compat_server.dialects.openai_request import read_chat
 from fakes.openai_compat_server.seeded import Draw
 
 _TYPES = {
@@ -22,6 +31,7 @@ _TYPES = {
     403: "permission_error",
     429: "rate_limit_error",
 }
+_CALL_ID_CHARS = 24
 _OUR_FAULT = 500  # from here on the server speaks of itself
 
 
@@ -38,9 +48,16 @@ class OpenAi:
     keep_alive: KeepAlive | None = None
     window_tokens: int | None = None
     closes_after_error: bool = False
+    wrong_type_status: int | None = 415
 
     def chat_id(self, draw: Draw) -> str:
         return f"chatcmpl-{draw.hex('id', 29)}"
+
+    def call_id(self, draw: Draw, at: int, /) -> str:
+        return f"call_{letters(draw, f'call{at}', _CALL_ID_CHARS)}"
+
+    def read_chat(self, body: bytes, /) -> ChatRequest:
+        return read_chat(body)
 
     def to_json(self, payload: JsonObject) -> bytes:
         return wire.to_json(payload)
@@ -49,7 +66,10 @@ class OpenAi:
         return wire.event(payload)
 
     def plain_body(self, done: Completion) -> JsonObject:
-        message = {"role": "assistant", "content": done.text, "refusal": None}
+        said: JsonObject = {"content": done.text}
+        if done.calls:
+            said = {"content": None, "tool_calls": [_whole(call) for call in done.calls]}
+        message = {"role": "assistant", **said, "refusal": None}
         choice = {
             "index": 0,
             "message": message,
@@ -59,12 +79,16 @@ class OpenAi:
         return {**_head(done, "chat.completion"), "choices": [choice], "usage": done.usage}
 
     def opening_frames(self, done: Completion, include_usage: bool, /) -> Iterator[JsonObject]:
-        delta = {"role": "assistant", "content": "", "refusal": None}
-        yield _frame(done, delta, None, include_usage)
+        said: JsonObject = {"content": None if done.calls else ""}
+        if len(done.calls) == 1:
+            said = {**said, "tool_calls": [_opening(0, done.calls[0])]}
+        yield _frame(done, {"role": "assistant", **said, "refusal": None}, None, include_usage)
 
     def token_frames(self, done: Completion, include_usage: bool, /) -> Iterator[JsonObject]:
         """The API keeps its models' reasoning to itself, so there is none to send."""
-        return (_frame(done, {"content": token}, None, include_usage) for token in done.tokens)
+        said = [{"content": token} for token in done.tokens]
+        for delta in (*said, *_call_deltas(done.calls)):
+            yield _frame(done, delta, None, include_usage)
 
     def closing_frames(self, done: Completion, include_usage: bool, /) -> Iterator[JsonObject]:
         yield _frame(done, {}, done.finish_reason, include_usage)
@@ -122,6 +146,24 @@ OPENAI = OpenAi()
 def _head(done: Completion, kind: str) -> JsonObject:
     named = {"id": done.id, "object": kind, "created": done.created_s, "model": done.model}
     return {**named, "system_fingerprint": "fp_openai_compat"}
+
+
+def _whole(call: Call) -> JsonObject:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def _opening(at: int, call: Call) -> JsonObject:
+    return {"index": at, **_whole(evolve(call, pieces=()))}
+
+
+def _call_deltas(calls: Sequence[Call]) -> Iterator[JsonObject]:
+    """After the opening frame, which has opened a call that is the only one."""
+    for at, call in enumerate(calls):
+        if len(calls) > 1:
+            yield {"tool_calls": [_opening(at, call)]}
+        for piece in call.pieces:
+            yield {"tool_calls": [{"index": at, "function": {"arguments": piece}}]}
 
 
 def _frame(

@@ -2,6 +2,11 @@
 
 An error's `type` is the name of an exception and its `code` the status. Up to 0.10 error bodies
 were flat (`{"object":"error",…}`) and reasoning was `reasoning_content`: `VLLM_0_10`.
+
+A call opens with its id, its name and the first of its arguments, as where the client demands one;
+where it is left to the model, the parser of the model's own tool syntax may cut them elsewhere
+(vllm-project/vllm, `entrypoints/openai/serving_chat.py`). Its id is `chatcmpl-tool-…`
+(`make_tool_call_id` in `entrypoints/chat_utils.py`). Its finish is OpenAI's.
 """
 
 import json
@@ -10,8 +15,10 @@ from collections.abc import Iterator, Sequence
 from attrs import frozen
 
 from fakes.openai_compat_server import wire
+from fakes.openai_compat_server.chat_request import ChatRequest, parse_chat
 from fakes.openai_compat_server.dialects.dialect import (
     EPOCH_S,
+    Call,
     Completion,
     Headers,
     JsonObject,
@@ -43,6 +50,7 @@ class Vllm:
     name: str = "vllm"
     reasoning_field: str = "reasoning"
     nests_errors: bool = True
+    uuid_chars: int = 16
     json_type: str = "application/json"
     response_headers: Headers = (("server", "uvicorn"),)
     stream_headers: Headers = (("content-type", "text/event-stream; charset=utf-8"),)
@@ -50,9 +58,18 @@ class Vllm:
     keep_alive: KeepAlive | None = None
     window_tokens: int | None = None
     closes_after_error: bool = False
+    # `validate_json_request` in its entrypoints: a body that does not validate, no other status.
+    wrong_type_status: int | None = 400
 
     def chat_id(self, draw: Draw) -> str:
         return f"chatcmpl-{draw.hex('id', 32)}"
+
+    def call_id(self, draw: Draw, at: int, /) -> str:
+        return f"chatcmpl-tool-{draw.hex(f'call{at}', self.uuid_chars)}"
+
+    def read_chat(self, body: bytes, /) -> ChatRequest:
+        """Fields it does not know are let pass: `extra="allow"`."""
+        return parse_chat(body)
 
     def to_json(self, payload: JsonObject) -> bytes:
         return wire.to_json(payload)
@@ -68,7 +85,7 @@ class Vllm:
             "annotations": None,
             "audio": None,
             "function_call": None,
-            "tool_calls": [],
+            "tool_calls": [_whole(call) for call in done.calls],
             self.reasoning_field: done.thought,
         }
         choice = {
@@ -96,16 +113,16 @@ class Vllm:
         yield {**_chunk(done), "choices": [choice], "prompt_token_ids": None}
 
     def token_frames(self, done: Completion, _: bool, /) -> Iterator[JsonObject]:
-        said = [(self.reasoning_field, token) for token in done.reasoning]
-        said += [("content", token) for token in done.tokens]
-        for name, token in said:
-            choice = {"index": 0, "delta": {name: token}, "logprobs": None, "finish_reason": None}
+        said: list[JsonObject] = [{self.reasoning_field: token} for token in done.reasoning]
+        said += [{"content": token} for token in done.tokens]
+        for delta in (*said, *_call_deltas(done.calls)):
+            choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
             yield {**_chunk(done), "choices": [{**choice, "token_ids": None}]}
 
     def closing_frames(self, done: Completion, include_usage: bool, /) -> Iterator[JsonObject]:
         choice = {
             "index": 0,
-            "delta": {"content": ""},
+            "delta": {} if done.calls else {"content": ""},
             "logprobs": None,
             "finish_reason": done.finish_reason,
             "stop_reason": None,
@@ -182,7 +199,9 @@ class Vllm:
 
 
 VLLM = Vllm()
-VLLM_0_10 = Vllm(name="vllm-0.10", reasoning_field="reasoning_content", nests_errors=False)
+VLLM_0_10 = Vllm(
+    name="vllm-0.10", reasoning_field="reasoning_content", nests_errors=False, uuid_chars=32
+)
 
 
 def _head(done: Completion, kind: str) -> JsonObject:
@@ -191,6 +210,21 @@ def _head(done: Completion, kind: str) -> JsonObject:
 
 def _chunk(done: Completion) -> JsonObject:
     return _head(done, "chat.completion.chunk")
+
+
+def _whole(call: Call) -> JsonObject:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def _call_deltas(calls: Sequence[Call]) -> Iterator[JsonObject]:
+    for at, call in enumerate(calls):
+        first, *rest = call.pieces or ("",)
+        function = {"name": call.name, "arguments": first}
+        opening = {"id": call.id, "type": "function", "index": at, "function": function}
+        yield {"tool_calls": [opening]}
+        for piece in rest:
+            yield {"tool_calls": [{"index": at, "function": {"arguments": piece}}]}
 
 
 def _usage(done: Completion) -> JsonObject:

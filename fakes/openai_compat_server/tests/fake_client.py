@@ -6,6 +6,16 @@ from collections.abc import Mapping, Sequence
 from contracts.framing import FramedChunk, encode
 from fakes.openai_compat_server import HttpRequest
 
+WEATHER = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string", "minLength": 1},
+        "unit": {"enum": ["celsius", "fahrenheit"]},
+        "days": {"type": "integer", "minimum": 1, "maximum": 14},
+    },
+    "required": ["city", "unit"],
+    "additionalProperties": False,
+}
 BOUNDARY = "0123456789abcdef"
 CHAT = "/v1/chat/completions"
 
@@ -22,6 +32,15 @@ def framed(question: str, *passages: str, titles: Sequence[str] = ()) -> str:
 
 def chat(content: str = "hello", **fields: object) -> dict[str, object]:
     return {"model": "m", "messages": [{"role": "user", "content": content}], **fields}
+
+
+def tool(name: str = "weather", parameters: object = WEATHER) -> dict[str, object]:
+    return {"type": "function", "function": {"name": name, "parameters": parameters}}
+
+
+def named(name: str) -> dict[str, object]:
+    """A `tool_choice` of one tool."""
+    return {"type": "function", "function": {"name": name}}
 
 
 def posted(body: bytes | Mapping[str, object], **headers: str) -> HttpRequest:

@@ -9,11 +9,17 @@ from pathlib import Path
 
 from fakes.openai_compat_server import Behaviour, HttpRequest, plan_response
 from fakes.openai_compat_server.dialects import DIALECTS, Completion, Dialect
-from fakes.openai_compat_server.tests.fake_client import chat, posted
+from fakes.openai_compat_server.tests.fake_client import chat, posted, tool
 
 GOLDEN = Path(__file__).parent / "golden"
 # What JSON writers disagree on: quotes, what HTML minds, letters beyond ASCII.
 SAID = 'Say "ä" & <b>二</b>'
+LOOK_UP = {
+    "type": "object",
+    "properties": {"words": {"const": SAID}},
+    "required": ["words"],
+    "additionalProperties": False,
+}
 DONE = Completion("chatcmpl-1", 1, "m", ("one", " two"), "stop", 5, 2)
 
 
@@ -26,9 +32,13 @@ def answered(dialect: Dialect, request: HttpRequest) -> bytes:
 def traces(dialect: Dialect) -> Iterator[tuple[str, bytes]]:
     """(file name, bytes) of each kind of call."""
     usage = {"include_usage": True}
+    calling = {"tools": [tool("look_up", LOOK_UP), tool("ping", None)]}
     calls = {
         "plain": posted(chat(SAID)),
         "stream": posted(chat(SAID, stream=True, stream_options=usage)),
+        "call": posted(chat("look up", **calling)),
+        "call_stream": posted(chat("look up", stream=True, **calling)),
+        "calls_stream": posted(chat("look up and ping", stream=True, **calling)),
         "bad_request": posted({"model": "m"}),
         "unknown_path": HttpRequest("GET", "/v1/nothing", "1.1", (("host", "x"),), b""),
     }

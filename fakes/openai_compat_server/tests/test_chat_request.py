@@ -75,10 +75,52 @@ def test_the_body_as_a_whole_is_refused_when_it_is_no_json_object(body: bytes) -
         ({"stop": ["a"] * 5}, "stop"),
         ({"stop": [""]}, "stop"),
         ({"tools": {}}, "tools"),
+        ({"parallel_tool_calls": True}, "parallel_tool_calls"),
+        ({"temperature": -0.1}, "temperature"),
+        ({"top_p": 1.1}, "top_p"),
+        ({"presence_penalty": 2.5}, "presence_penalty"),
+        ({"n": 0}, "n"),
+        ({"n": "1"}, "n"),
+        ({"stop": [1]}, "stop"),
+        ({"stop": ""}, "stop"),
+        ({"seed": 1.5}, "seed"),
+        ({"seed": "a"}, "seed"),
+        ({"user": 5}, "user"),
+        ({"store": "yes"}, "store"),
+        ({"metadata": []}, "metadata"),
+        ({"service_tier": 1}, "service_tier"),
+        ({"logprobs": "yes"}, "logprobs"),
+        ({"logprobs": 1}, "logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": -1}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 1.5}, "top_logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"logit_bias": []}, "logit_bias"),
+        ({"logit_bias": {"50256": 101}}, "logit_bias.50256"),
+        ({"logit_bias": {"50256": "x"}}, "logit_bias.50256"),
+        ({"reasoning_effort": "all"}, "reasoning_effort"),
+        ({"functions": {}}, "functions"),
         ({"response_format": "json"}, "response_format"),
         ({"response_format": {}}, "response_format.type"),
         ({"response_format": {"type": ["text"]}}, "response_format.type"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": 1, "schema": {}}}},
+            "response_format.json_schema.name",
+        ),
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "a b", "schema": {}},
+                }
+            },
+            "response_format.json_schema.name",
+        ),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": 1}}},
+            "response_format.json_schema.schema",
+        ),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}},
             "response_format.json_schema.name",
@@ -94,6 +136,27 @@ def test_the_parameter_is_named_when_it_is_refused(fields: dict[str, object], pa
         parse_chat(json.dumps({**chat(), **fields}).encode())
     assert refused.value.param == param
     assert f"'{param}'" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"messages": None}, "missing_required_parameter"),
+        ({"messages": []}, "empty_array"),
+        ({"messages": [{"role": "wizard", "content": "x"}]}, "invalid_value"),
+        ({"temperature": "hot"}, "invalid_type"),
+        ({"temperature": 2.5}, "decimal_above_max_value"),
+        ({"top_p": -1}, "integer_below_min_value"),
+        ({"max_tokens": 0}, "integer_below_min_value"),
+        ({"n": 2}, "integer_above_max_value"),
+        ({"stop": ["a"] * 5}, "array_above_max_length"),
+        ({"response_format": {"type": "xml"}}, "invalid_value"),
+    ],
+)
+def test_a_refusal_carries_the_code_of_the_real_api(fields: dict[str, object], code: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        parse_chat(json.dumps({**chat(), **fields}).encode())
+    assert (refused.value.code, refused.value.status) == (code, 400)
 
 
 def test_a_request_is_read_when_it_uses_everything() -> None:

@@ -28,7 +28,12 @@ from fakes.openai_compat_server.dialects import (
     kept_messages,
 )
 from fakes.openai_compat_server.seeded import draw_for
-from fakes.openai_compat_server.tests.fake_client import chat, dechunked, events, posted
+from fakes.openai_compat_server.tests.fake_client import (
+    chat,
+    dechunked,
+    events,
+    posted,
+)
 from fakes.openai_compat_server.tests.golden_traces import DONE, GOLDEN, failed_stream, traces
 
 THINKING = evolve(DONE, reasoning=("hm", "…"))
@@ -82,6 +87,19 @@ def test_a_plain_answer_shows_its_reasoning(dialect: Dialect, field: str) -> Non
 
 def test_openai_keeps_reasoning_to_itself() -> None:
     assert b"hm" not in OPENAI.to_json(OPENAI.plain_body(THINKING))
+
+
+EACH = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
+
+
+@pytest.mark.parametrize(
+    ("dialect", "status"), [(OPENAI, 415), (VLLM, 400), (LLAMACPP, 200), (OLLAMA, 200)]
+)
+def test_a_body_that_is_not_called_json_is_read_where_the_server_reads_it(
+    dialect: Dialect, status: int
+) -> None:
+    request = posted(chat(), **{"content-type": "text/plain"})
+    assert plan_response(Behaviour(dialect=dialect), request).status == status
 
 
 def test_timings_stand_on_the_finish_when_llamacpp_was_asked_for_no_usage() -> None:
@@ -209,13 +227,13 @@ def test_a_silence_is_filled_with_comments_when_the_server_is_llamacpp() -> None
     assert sum(step.delay_s for step in steps) == pytest.approx(quiet[1].delay_s)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
+@EACH
 def test_only_llamacpp_closes_after_a_refusal(dialect: Dialect) -> None:
     plan = plan_response(Behaviour(dialect=dialect), posted(b"{"))
     assert (plan.ending is Ending.CLOSE) is (dialect is LLAMACPP)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
+@EACH
 def test_every_dialect_streams_the_text_it_was_given(dialect: Dialect) -> None:
     plan = plan_response(
         Behaviour(persona="echo", dialect=dialect), posted(chat("a <b> 二", stream=True))

@@ -1,16 +1,22 @@
-"""Goal: on real sockets the admin face is there when it was asked for, on loopback, and only then.
+"""Goal: on real sockets the admin face is there when it was asked for, for this machine alone.
 
-Method: the real program in a process of its own; a listener on every address in this one.
+Method: the real program in a process of its own; listeners and sockets of each kind in this one.
 """
 
+import socket
+import ssl
 from functools import partial
 
 import anyio
 import httpx
 import pytest
+import trio
 from anyio.abc import SocketAttribute
 
 from fakes.openai_compat_server import Behaviour, Fake, Latency, serve, serve_stream
+from fakes.openai_compat_server.over_trio import TrioWire
+from fakes.openai_compat_server.peer import is_local
+from fakes.openai_compat_server.socket_wire import SocketWire
 from fakes.openai_compat_server.tests.fake_client import chat
 from fakes.openai_compat_server.tests.test_fake_sockets import running
 
@@ -38,11 +44,9 @@ def test_it_is_not_there_when_nobody_asked_for_it() -> None:
         assert httpx.get(f"{base}/__admin/journal").status_code == 404
 
 
-@pytest.mark.parametrize(("on_loopback", "status"), [(False, 404), (True, 200)])
-async def test_a_listener_answers_when_it_is_said_to_be_on_loopback(
-    on_loopback: bool, status: int
-) -> None:
-    fake = Fake(Behaviour(latency=Latency(0, 0)), admin=True, on_loopback=on_loopback)
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])  # noqa: S104  (for the test's length)
+async def test_a_listener_answers_clients_of_this_machine(address: str) -> None:
+    fake = Fake(Behaviour(latency=Latency(0, 0)), admin=True)
     async with anyio.create_task_group() as tasks:
         ports: list[int] = []
         listening = anyio.Event()
@@ -51,15 +55,14 @@ async def test_a_listener_answers_when_it_is_said_to_be_on_loopback(
             ports.append(port)
             listening.set()
 
-        tasks.start_soon(serve, "127.0.0.1", 0, fake, announce)
+        tasks.start_soon(serve, address, 0, fake, announce)
         await listening.wait()
-        async with httpx.AsyncClient() as client:
-            reply = await client.get(f"http://127.0.0.1:{ports[0]}/__admin/journal")
-        assert reply.status_code == status
+        assert await status_of(ports[0]) == 200
+        assert await status_of(ports[0], host="rebound.example") == 403
         tasks.cancel_scope.cancel()
 
 
-async def test_a_socket_of_anyio_is_no_stream_in_memory() -> None:
+async def test_a_socket_of_anyio_knows_its_peer() -> None:
     fake = Fake(Behaviour(latency=Latency(0, 0)), admin=True)
     async with (
         await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
@@ -67,7 +70,32 @@ async def test_a_socket_of_anyio_is_no_stream_in_memory() -> None:
     ):
         tasks.start_soon(listener.serve, partial(serve_stream, fake=fake))
         port = listener.extra(SocketAttribute.local_port)  # noqa: S610  (anyio's, not Django's)
-        async with httpx.AsyncClient() as client:
-            reply = await client.get(f"http://127.0.0.1:{port}/__admin/journal")
-        assert reply.status_code == 404
+        assert await status_of(port) == 200
         tasks.cancel_scope.cancel()
+
+
+async def test_a_socket_of_trio_knows_its_peer_beneath_whatever_is_over_it() -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    client = await trio.open_tcp_stream(*listener.socket.getsockname())
+    server = await listener.accept()
+    async with client, server, listener:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        secured = trio.SSLStream(server, context, server_side=True)
+        for stream in (server, secured, trio.StapledStream(server, server)):
+            assert TrioWire(stream).peer == "127.0.0.1"
+    assert TrioWire(secured).peer == ""
+
+
+async def test_a_connection_that_is_lost_is_nobodys() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        wire = SocketWire(theirs)
+        assert is_local(wire)
+        await wire.aclose()
+        assert not is_local(wire)
+
+
+async def status_of(port: int, host: str = "localhost") -> int:
+    async with httpx.AsyncClient() as client:
+        url = f"http://127.0.0.1:{port}/__admin/journal"
+        return (await client.get(url, headers={"host": f"{host}:{port}"})).status_code

@@ -3,11 +3,14 @@
 Method: arguments and a mapping in; options, or exit status and text, out.
 """
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from fakes.openai_compat_server import Latency
 from fakes.openai_compat_server.dialects import OPENAI
-from fakes.openai_compat_server.options import Options, parse_options
+from fakes.openai_compat_server.options import Options, parse_options, program_name
 
 
 def test_defaults_are_a_working_server() -> None:
@@ -38,6 +41,8 @@ def test_arguments_win_over_the_environment() -> None:
         (["--admin", "--host", "0.0.0.0"], {}, "--admin is for loopback only"),  # noqa: S104  (refused)
         (["--admin", "--host", "::"], {}, "--admin is for loopback only"),
         (["--admin"], {"FAKE_HOST": "example.com"}, "--admin is for loopback only"),
+        (["--tls-ca", "ca.pem"], {}, "--tls-ca goes with --tls"),
+        (["--tls-host", "model"], {}, "--tls-host goes with --tls"),
         (["dance"], {}, "dance"),
         (["--nonsense"], {}, "--nonsense"),
         ([], {"FAKE_PORT": "http"}, "FAKE_PORT"),
@@ -74,10 +79,53 @@ def test_the_admin_face_is_there_when_asked_for_on_loopback(host: str) -> None:
     assert not parse_options(["--host", host], {}).admin
 
 
+def test_tls_is_spoken_when_asked_for_and_when_the_scenario_needs_it() -> None:
+    assert not parse_options(["--scenario", "stall"], {}).tls
+    options = parse_options(["--tls", "--tls-ca=ca.pem", "--tls-host=a", "--tls-host=b"], {})
+    assert (options.tls, options.tls_ca, options.tls_hosts) == (True, Path("ca.pem"), ("a", "b"))
+    assert parse_options(["--scenario", "tls-expired", "--tls-ca", "ca.pem"], {}).tls
+
+
+@pytest.mark.parametrize("arguments", [["--tls"], ["--scenario", "tls-wrong-host"]])
+def test_what_to_install_is_said_when_tls_can_not_be_spoken(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "trustme", None)
+    with pytest.raises(SystemExit) as left:
+        parse_options(arguments, {})
+    said = capsys.readouterr().err
+    assert left.value.code == 2
+    assert "pip install '.[fake,tls]'" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("started_as", "program"),
+    [
+        ("/srv/fakes/openai_compat_server/__main__.py", "python -m fakes.openai_compat_server"),
+        ("/usr/local/bin/openai-fake", "openai-fake"),
+        ("openai-fake.exe", "openai-fake"),
+    ],
+)
+def test_the_program_is_called_what_it_was_started_as(
+    started_as: str, program: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["--help"], ["--port", "x"]):
+        with pytest.raises(SystemExit):
+            parse_options(arguments, {}, program_name(started_as))
+    said = capsys.readouterr()
+    assert said.out.startswith(f"usage: {program} [serve] [options]\n")
+    assert f"\n  {program} serve --port 8020" in said.out
+    assert said.err.startswith(f"{program}: ")
+    other = {"python -m fakes.openai_compat_server", "openai-fake"} - {program}
+    assert not any(name in said.out + said.err for name in other)
+
+
 def test_help_shows_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         parse_options(["--help"], {})
     assert left.value.code == 0
     said = capsys.readouterr().out
-    for word in ("--host", "--port", "--seed", "--persona", "--latency", "--quiet", "FAKE_PORT"):
+    options = "--host --port --seed --persona --dialect --latency --script --scenario --tls --quiet"
+    for word in (*options.split(), "--admin", "FAKE_PORT", "prefill", "spread"):
         assert word in said

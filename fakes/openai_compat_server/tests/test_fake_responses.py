@@ -16,7 +16,6 @@ from fakes.openai_compat_server import (
     HttpRequest,
     Latency,
     Plan,
-    parse_latency,
     plan_response,
 )
 from fakes.openai_compat_server.tests.fake_client import chat, dechunked, events, frames, posted
@@ -218,23 +217,3 @@ def test_the_connection_closes_when_the_client_wishes() -> None:
     plan = plan_response(ECHO, got("GET", "/health", "1.1", ("connection", "close")))
     assert plan.ending is Ending.CLOSE
     assert b"connection: close" in sent(plan)[0]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("ttft=80ms,itl=8ms", Latency(0.08, 0.008)),
-        ("itl=1s", Latency(0.08, 1.0)),
-        (" ttft=0ms , itl=0.5ms ", Latency(0.0, 0.0005)),
-    ],
-)
-def test_a_latency_is_read(text: str, expected: Latency) -> None:
-    assert parse_latency(text) == expected
-
-
-@pytest.mark.parametrize(
-    "text", ["", "80ms", "ttft=80", "ttft=-1ms", "ttft=1ms,ttft=2ms", "ttft=3601s", "tps=5ms"]
-)
-def test_a_latency_is_refused_when_it_says_something_else(text: str) -> None:
-    with pytest.raises(ValueError, match=r"ttft|itl"):
-        parse_latency(text)

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from fakes.openai_compat_server import Behaviour, Fake, Rule, Script
+from fakes.openai_compat_server import Behaviour, Fake, Rule, Script, raw
 from fakes.openai_compat_server.options import parse_options
 from fakes.openai_compat_server.over_trio import serve_trio_stream
 from fakes.openai_compat_server.tests.fake_client import chat, on_the_wire
@@ -63,6 +63,18 @@ async def test_every_face_that_works_is_scripted(autojump_clock: trio.testing.Mo
     assert (await statuses(script, embedding, prompt, embedding, prompt))[0] == [503, 500, 200, 200]
 
 
+async def test_given_bytes_are_sent_as_they_are(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    head = b"HTTP/1.1 418 I'm a teapot\r\ncontent-length: 3\r\n\r\n"
+    script = Script((Rule((raw(1.0, head, b"\xff", 0.5, b"ab"), "ok")),))
+    got, fake = await statuses(script, PLAIN, PLAIN)
+    assert got == [418, 200]
+    entry = fake.journal.entries[0]
+    sent = [(chunk.at - entry.began_at, chunk.data) for chunk in entry.chunks]
+    assert sent == [(1.0, head), (1.0, b"\xff"), (1.5, b"ab")]
+
+
 @pytest.mark.parametrize("name", ["nope", "status-429?for=1s", "refused", ""])
 def test_a_script_is_refused_when_no_response_can_perform_it(name: str) -> None:
     with pytest.raises(ValueError, match=r"."):
@@ -78,8 +90,8 @@ def test_the_command_line_takes_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (b'[[rule]]\nplay = ["status-42"]', "a.toml:2: rule 1: play: No scenario is called"),
-        (b'[[rule]]\nplay = ["refused"]', "a.toml:2: rule 1: play: No response can perform"),
+        (b'[[rule]]\nplay = ["status-42"]', "a.toml:2: rule 1: play 1: No scenario is called"),
+        (b'[[rule]]\nplay = ["refused"]', "a.toml:2: rule 1: play 1: No response can perform"),
         (b"strict =", "a.toml:1: "),
         (b"\xff", "a.toml"),
     ],

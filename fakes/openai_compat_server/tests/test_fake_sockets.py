@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -128,3 +129,37 @@ def test_nothing_is_printed_when_it_is_quiet() -> None:
         it.send_signal(signal.SIGTERM)
         assert it.communicate(timeout=5) == (b"", b"")
         assert it.returncode == 0
+
+
+def test_listing_ends_quietly_when_its_reader_has_seen_enough() -> None:
+    command = [*PROGRAM[:3], "scenarios"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as it:
+        assert it.stdout is not None
+        assert it.stderr is not None
+        it.stdout.close()
+        assert it.stderr.read() == ""
+        assert it.wait(timeout=5) == 0
+
+
+def test_it_goes_on_serving_when_nobody_reads_its_log_any_more() -> None:
+    with running() as (it, base, _):
+        assert it.stdout is not None
+        assert it.stderr is not None
+        it.stdout.close()
+        with httpx.Client() as client:
+            for _ in range(3):
+                assert client.get(f"{base}/health").status_code == 200
+        it.send_signal(signal.SIGTERM)
+        assert it.wait(timeout=5) == 0
+        assert it.stderr.read() == ""
+
+
+def test_a_listing_that_can_not_be_written_is_one_line_and_status_1() -> None:
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [*PROGRAM[:3], "scenarios"],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=10, check=False,
+        )  # fmt: skip
+    assert run.returncode == 1
+    assert run.stderr.endswith("stdout: No space left on device\n")
+    assert run.stderr.count("\n") == 1

@@ -10,7 +10,14 @@ import pytest
 
 from fakes.openai_compat_server.chat_request import ChatRequest, parse_chat
 from fakes.openai_compat_server.json_fields import Refusal
-from fakes.openai_compat_server.persona import ABSTAINED, NO_SOURCES, echo, extractive, lorem
+from fakes.openai_compat_server.persona import (
+    ABSTAINED,
+    GREETING,
+    NO_SOURCES,
+    echo,
+    extractive,
+    lorem,
+)
 from fakes.openai_compat_server.seeded import Draw, draw_for
 from fakes.openai_compat_server.tests.fake_client import chat, framed
 
@@ -71,10 +78,21 @@ def test_it_abstains_when_nothing_fits() -> None:
     assert json.loads(reply) == ABSTAINING
 
 
-def test_it_says_so_when_there_are_no_sources() -> None:
-    assert extracted(asked(QUESTION)) == NO_SOURCES
-    reply = json.loads(extracted(asked(QUESTION, response_format={"type": "json_object"})))
-    assert reply == {"citations": [{"chunk_id": "c0"}], "answer": NO_SOURCES}
+@pytest.mark.parametrize("system", ["", "Be brief.", "Write plain text, and no source markers."])
+def test_it_greets_when_nothing_is_framed_and_no_form_is_asked_for(system: str) -> None:
+    assert extracted(asked(QUESTION, system=system)) == GREETING
+
+
+def test_it_says_so_when_a_form_is_asked_for_and_there_are_no_sources() -> None:
+    missing = {"citations": [{"chunk_id": "c0"}], "answer": NO_SOURCES}
+    reply = extracted(asked(QUESTION, response_format={"type": "json_object"}))
+    assert json.loads(reply) == missing
+    system = 'Reply with {"citations": [{"chunk_id": "c1"}], "answer": "…"}'
+    assert json.loads(extracted(asked(QUESTION, system=system))) == missing
+
+
+def test_it_says_so_when_only_a_question_is_framed() -> None:
+    assert extracted(asked(framed(QUESTION))) == NO_SOURCES
 
 
 @pytest.mark.parametrize("cap", [20, 40, 41, 600])

@@ -3,18 +3,22 @@
 Method: suites of one file each, run by pytest within pytest; the ports they use are real.
 """
 
+import httpcore  # noqa: F401 - pytest within pytest drops what it was first to import: two copies
+import httpx
 import pytest
 
-from fakes.openai_compat_server import pytest_plugin
+from fakes.openai_compat_server import Behaviour, pytest_plugin
 from fakes.openai_compat_server.control import Entry
 from fakes.openai_compat_server.http_request import HttpRequest
-from fakes.openai_compat_server.pytest_plugin import Request
+from fakes.openai_compat_server.pytest_plugin import Request, serving
 
 pytest_plugins = ["pytester"]
 
+ASK = {"model": "gpt-test", "messages": [{"role": "user", "content": "hello"}]}
+
 OPENING = """
 import anyio, anyio.lowlevel, httpx, pytest
-from fakes.openai_compat_server import Rule, Script
+from fakes.openai_compat_server import Ending, Rule, Script, raw
 
 ASK = {"model": "gpt-test", "messages": [{"role": "user", "content": "hello"}]}
 
@@ -81,6 +85,29 @@ def test_retry(openai_fake):
             "*the script and the requests do not fit",
             "*never asked for: rule 1: ok",
             "*request 1: POST /v1/chat/completions model=gpt-test 'hello' -> 429",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*raceback*")
+
+
+def test_shows_a_test_its_own_line_when_it_plays_or_waits_too_early(run: Run) -> None:
+    result = run("""
+def test_plays(openai_fake_stream):
+    openai_fake_stream.play("ok")
+    openai_fake_stream.play("status-429")
+
+def test_waits(openai_fake_stream):
+    openai_fake_stream.wait_left(limit_s=0)
+""")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "openai_fake_stream = OpenAIFake(base_url='http://openai-fake.invalid/v1')",
+            '>*openai_fake_stream.play("status-429")',
+            "E *do not fit",
+            "E *never asked for: rule 1: ok",
+            ">*openai_fake_stream.wait_left(limit_s=0)",
+            "E *0 of 1 clients left within 0 s",
         ]
     )
 
@@ -239,6 +266,211 @@ async def test_virtual_time(openai_fake_stream, autojump_clock):
 """)
     # Those marked for anyio run twice: under asyncio and under trio.
     result.assert_outcomes(passed=8, failed=2)
+
+
+def test_given_bytes_are_played_between_scenarios(run: Run) -> None:
+    result = run("""
+TEAPOT = raw(b"HTTP/1.1 418 No\\r\\ncontent-length: 2\\r\\n\\r\\nno")
+
+def test_played(openai_fake):
+    openai_fake.play("status-429", TEAPOT, "ok")
+    assert [post(openai_fake).status_code for _ in range(3)] == [429, 418, 200]
+    assert openai_fake.requests[1].entry.status == 418
+
+def test_cut(openai_fake):
+    head = b"HTTP/1.1 200 OK\\r\\ncontent-length: 9\\r\\n\\r\\n"
+    openai_fake.play(raw(head, b"ab", ending=Ending.RESET))
+    with pytest.raises(httpx.ReadError):
+        post(openai_fake)
+
+def test_unplayed(openai_fake):
+    openai_fake.play(TEAPOT)
+""")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*never asked for: rule 1: raw 418 (40 bytes)"])
+
+
+def test_httpx_reaches_it_in_memory(run: Run) -> None:
+    result = run("""
+async def status(fake):
+    async with httpx.AsyncClient(transport=fake.transport()) as client:
+        return (await client.post(fake.base_url + "/chat/completions", json=ASK)).status_code
+
+@pytest.mark.anyio
+async def test_answers(openai_fake_stream):
+    openai_fake_stream.play("status-429", "ok")
+    assert [await status(openai_fake_stream) for _ in range(2)] == [429, 200]
+    assert openai_fake_stream.requests[1].json == ASK
+
+@pytest.mark.anyio
+async def test_unmatched(openai_fake_stream):
+    openai_fake_stream.play("ok")
+    assert [await status(openai_fake_stream) for _ in range(2)] == [200, 404]
+
+@pytest.mark.anyio
+async def test_is_never_closed(openai_fake_stream):
+    url = openai_fake_stream.base_url + "/chat/completions"
+    client = httpx.AsyncClient(transport=openai_fake_stream.transport())
+    assert (await client.post(url, json=ASK)).status_code == 200
+""")
+    # Twice each: under asyncio and under trio.
+    result.assert_outcomes(passed=4, failed=2)
+
+
+def test_says_what_is_missing_when_httpx_is(run: Run) -> None:
+    result = run("""
+def test_without_httpx(openai_fake_stream, monkeypatch):
+    import sys
+    monkeypatch.delitem(sys.modules, "fakes.openai_compat_server.over_httpx", raising=False)
+    monkeypatch.setitem(sys.modules, "httpcore", None)
+    with pytest.raises(ImportError, match="transport.. is for httpx, .* pip install httpx"):
+        openai_fake_stream.transport()
+""")
+    result.assert_outcomes(passed=1)
+
+
+def test_the_nearest_marker_says_how_it_behaves(run: Run) -> None:
+    result = run("""
+pytestmark = pytest.mark.openai_fake(dialect="ollama", persona="lorem")
+
+def made(fake):
+    reply = post(fake).json()
+    return reply["choices"][0]["message"]["content"] == "hello", reply["system_fingerprint"]
+
+@pytest.mark.openai_fake(persona="echo")
+class TestOfAClass:
+    def test_class(self, openai_fake):
+        assert made(openai_fake) != (True, "fp_ollama")
+        assert made(openai_fake)[0]
+
+    @pytest.mark.openai_fake(dialect="ollama")
+    def test_its_own(self, openai_fake):
+        assert made(openai_fake) == (False, "fp_ollama")
+
+def test_module(openai_fake):
+    assert made(openai_fake) == (False, "fp_ollama")
+""")
+    result.assert_outcomes(passed=3)
+
+
+def test_a_test_that_never_began_is_told_what_was_asked_and_nothing_else(run: Run) -> None:
+    result = run("""
+@pytest.fixture
+def warmed(openai_fake):
+    openai_fake.play("status-500", "ok")
+    post(openai_fake).raise_for_status()
+
+def test_never_begins(warmed): pass
+""")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*500 Internal*", "* openai_fake *", "*request 1: POST *-> 500"])
+    result.stdout.no_fnmatch_line("*do not fit*")
+
+
+def test_what_other_fixtures_ask_at_their_end_has_to_fit_too(run: Run) -> None:
+    result = run("""
+@pytest.fixture
+def says_goodbye(openai_fake):
+    yield
+    post(openai_fake)
+
+def test_fits(says_goodbye, openai_fake):
+    openai_fake.play("ok", strict=False)
+    post(openai_fake)
+
+def test_is_one_too_many(says_goodbye, openai_fake):
+    openai_fake.play("ok")
+    post(openai_fake)
+
+def test_has_failed_already(says_goodbye, openai_fake):
+    openai_fake.play("ok")
+    assert 0
+""")
+    result.assert_outcomes(passed=2, failed=1, errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_is_one_too_many*", "*do not fit*"])
+
+
+def test_both_fixtures_of_one_test_are_held_to_their_scripts(run: Run) -> None:
+    result = run("""
+@pytest.fixture(params=["openai_fake", "openai_fake_stream"])
+def unplayed(request, openai_fake, openai_fake_stream):
+    request.getfixturevalue(request.param).play("ok")
+
+def test_one_is_not_played(unplayed): pass
+
+def test_are_not_mixed_up(openai_fake, openai_fake_stream):
+    post(openai_fake)
+    assert (len(openai_fake.requests), len(openai_fake_stream.requests)) == (1, 0)
+
+def test_is_skipped(openai_fake):
+    openai_fake.play("ok")
+    pytest.skip("later")
+
+@pytest.mark.xfail(strict=True)
+def test_is_expected_to_fail(openai_fake):
+    openai_fake.play("ok")
+""")
+    result.assert_outcomes(failed=2, passed=1, skipped=1, xfailed=1)
+
+
+def test_a_test_that_is_run_again_gets_a_fake_of_its_own(run: Run) -> None:
+    run.pytester.makeconftest("""
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    if any(report.failed for report in runtestprotocol(item, nextitem=nextitem, log=False)):
+        item._initrequest()
+        runtestprotocol(item, nextitem=nextitem)
+    return True
+""")
+    result = run("""
+RUNS = []
+
+def test_fits_when_run_again(openai_fake):
+    RUNS.append(1)
+    openai_fake.play(*["status-429"] * (3 - len(RUNS)))
+    assert post(openai_fake).status_code == 429
+""")
+    result.assert_outcomes(passed=1)
+
+
+def test_ends_at_once_when_a_test_leaves_its_connections_open(run: Run) -> None:
+    result = run("""
+import socket
+LEFT = []
+
+def test_leaves_them(openai_fake):
+    host, port = openai_fake.base_url.split("/")[2].split(":")
+    whole = HEAD + b"content-length: %d\\r\\n\\r\\n" % len(BODY) + BODY
+    for said in (b"", b"POST /v1/chat", whole):
+        LEFT.append(socket.create_connection((host, int(port))))
+        LEFT[-1].sendall(said)
+    openai_fake.play("stall?after=1&for=1h")
+    assert LEFT[2].recv(1) == b"H"
+
+def test_finds_them_cut():
+    for left in LEFT:
+        left.settimeout(5)
+        try:
+            while left.recv(65_536): pass
+        except ConnectionResetError:
+            pass
+        left.close()
+""")
+    result.assert_outcomes(passed=2)
+    assert result.duration < 4
+
+
+def test_servers_side_by_side_do_not_meet() -> None:
+    # As the processes of one run have them: ports are the system's, and nobody has to agree.
+    with serving(Behaviour()) as one, serving(Behaviour()) as other:
+        assert one.base_url != other.base_url
+        one.play("status-429", strict=False)
+        statuses = [httpx.get(it.base_url + "/models").status_code for it in (one, other)]
+        assert statuses == [200, 200]
+        assert httpx.post(other.base_url + "/chat/completions", json=ASK).status_code == 200
+        assert httpx.post(one.base_url + "/chat/completions", json=ASK).status_code == 429
+        assert [len(it.requests) for it in (one, other)] == [2, 2]
 
 
 def test_a_request_is_refused_as_json_when_it_is_none() -> None:

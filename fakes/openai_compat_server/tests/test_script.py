@@ -5,9 +5,10 @@ Method: scripts and requests in, choices out; TOML in, scripts or faults out.
 
 import pytest
 
-from fakes.openai_compat_server import HttpRequest
+from fakes.openai_compat_server import Ending, HttpRequest, raw
 from fakes.openai_compat_server.script import (
     Asked,
+    Playable,
     Progress,
     Rule,
     Script,
@@ -16,15 +17,18 @@ from fakes.openai_compat_server.script import (
     choose,
     unplayed,
 )
-from fakes.openai_compat_server.script_file import ScriptFault, parse_script
+from fakes.openai_compat_server.script_fields import ScriptFault
+from fakes.openai_compat_server.script_file import parse_script
 from fakes.openai_compat_server.tests.fake_client import posted
 
 HELLO = Asked("POST /x", "m", (("x-test", "a"),), "say hello", 1)
 
 
-def played(script: Script, *requests: Asked, seed: int = 0) -> tuple[list[str | None], Progress]:
+def played(
+    script: Script, *requests: Asked, seed: int = 0
+) -> tuple[list[Playable | None], Progress]:
     """What each request got, and how far the script is then."""
-    names: list[str | None] = []
+    names: list[Playable | None] = []
     progress = Progress()
     for asked in requests:
         name, progress = choose(script, asked, progress, seed)
@@ -83,6 +87,14 @@ def test_what_is_unplayed_and_what_matched_nothing_is_known() -> None:
     assert progress.unmatched == ("GET /y",)
 
 
+def test_given_bytes_are_played_and_told_like_a_scenario() -> None:
+    cut = raw(b"HTTP/1.1 200 OK\r\n", ending=Ending.RESET)
+    script = Script((Rule(("a", cut, cut)),))
+    names, progress = played(script, HELLO, HELLO)
+    assert names == ["a", cut]
+    assert unplayed(script, progress) == ("rule 1: raw 200 (17 bytes, then reset)",)
+
+
 def test_a_request_is_told_by_its_body() -> None:
     messages = [
         {"role": "user", "content": "one"},
@@ -105,6 +117,8 @@ def test_a_body_that_can_not_be_read_matches_no_model(body: bytes) -> None:
 def test_a_rule_without_anything_to_play_is_refused() -> None:
     with pytest.raises(ValueError, match="play"):
         Rule(())
+    with pytest.raises(TypeError, match="play"):
+        Rule((b"HTTP/1.1 200 OK\r\n\r\n",))  # type: ignore[arg-type]  # what it refuses
 
 
 def known(name: str) -> None:
@@ -121,7 +135,13 @@ header = { name = "x-test", value = "retry" }
 text = "hello"
 turn = 1
 chance = 1
-play = ["429", "429", "ok"]
+play = [
+    "429",
+    { ending = "reset", send = [
+        "HTTP/1.1 200 OK\\r\\ncontent-length: 9\\r\\n\\r\\n", 0.5, { hex = "1f 8b" }
+    ] },
+    "ok",
+]
 then = "last"
 
 [[rule]]
@@ -130,7 +150,9 @@ play = ["ok"]
 
 
 def test_a_file_is_the_same_script_as_the_data() -> None:
-    first = Rule(("429", "429", "ok"), "gpt-test", ("x-test", "retry"), "hello", 1, 1.0, Then.LAST)
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"
+    play = ("429", raw(head, 0.5, b"\x1f\x8b", ending=Ending.RESET), "ok")
+    first = Rule(play, "gpt-test", ("x-test", "retry"), "hello", 1, 1.0, Then.LAST)
     assert parse_script(WHOLE, "a.toml", known) == Script((first, Rule(("ok",))), strict=True)
     assert parse_script("", "a.toml", known) == Script()
 
@@ -142,11 +164,21 @@ def test_a_file_is_the_same_script_as_the_data() -> None:
         ("strict = true\n\n[[rule]", "a.toml:3: "),
         ("strict = 1", "a.toml:1: strict: expected true or false"),
         ("\nrules = []", "a.toml:2: rules: unknown key"),
-        ("rule = 5", "a.toml:1: rule: expected [[rule]] tables"),
+        ("rule = 5", "a.toml:1: rule: expected an array of rules"),
         ("[[rule]]\n[[rule]]\nplay = []", "a.toml:1: rule 1: play: expected an array"),
         ('[[rule]]\nplay = ["ok"]\n\n[[rule]]\nplay = []', "a.toml:5: rule 2: play: expected an"),
-        ('[[rule]]\nplay = ["nope"]', "a.toml:2: rule 1: play: no scenario nope"),
-        ("[[rule]]\nplay = [5]", "a.toml:2: rule 1: play: expected scenarios"),
+        ('[[rule]]\nplay = ["nope"]', "a.toml:2: rule 1: play 1: no scenario nope"),
+        ('[[rule]]\nplay = [\n  "ok", # ]\n  "nope",\n]', "a.toml:4: rule 1: play 2: no scenario"),
+        ("[[rule]]\nplay = [5]", "a.toml:2: rule 1: play 1: expected a scenario's name, or {"),
+        ("[[rule]]\nplay = [{}]", "a.toml:2: rule 1: play 1: send: expected an array"),
+        (
+            '[[rule]]\n[[rule.play]]\nsend = ["", -1]',
+            "a.toml:3: rule 1: play 1: send 2: expected s",
+        ),
+        (
+            '[[rule]]\n[[rule.play]]\nsend = []\n[[rule.play]]\nsend = []\nending = "x"',
+            "a.toml:6: rule 1: play 2: ending: expected one of keep, close, reset, silence",
+        ),
         ('[[rule]]\nplay = ["ok"]\nturn = true', "a.toml:3: rule 1: turn: expected a whole"),
         ('[[rule]]\nplay = ["ok"]\nchance = 2', "a.toml:3: rule 1: chance: expected a number"),
         ('[[rule]]\nplay = ["ok"]\nthen = "stop"', "a.toml:3: rule 1: then: expected one of pass"),
@@ -154,7 +186,7 @@ def test_a_file_is_the_same_script_as_the_data() -> None:
         ('[[rule]]\nplay = ["ok"]\nheader = "x"', "a.toml:3: rule 1: header: expected {"),
         (
             '[[rule]]\nplay = ["ok"]\n[rule.header]\nname = 5\nvalue = "x"',
-            "a.toml:1: rule 1: header: expected name",
+            "a.toml:3: rule 1: header: expected name",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Goal: JSON scripts mean what TOML ones do, and what is wrong with one is told with its line.
+"""Goal: JSON scripts mean what TOML ones do, and what is wrong with one is told with its place.
 
 Method: texts in, scripts or faults out; every script there and back.
 """
@@ -9,18 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.openai_compat_server import Rule, Script, Then
+from fakes.openai_compat_server import Ending, Rule, Script, Then, raw
 from fakes.openai_compat_server.responses import check_playable
-from fakes.openai_compat_server.script_file import ScriptFault
-from fakes.openai_compat_server.script_json import parse_json_script, script_fields
+from fakes.openai_compat_server.script_fields import ScriptFault, fields_of
+from fakes.openai_compat_server.script_json import parse_json_script
 
+CUT = raw(b"HTTP/1.1 200 OK\r\n", 1, b"\xff", 2.5, ending=Ending.CLOSE)
 RULE = Rule(
-    ("status-429", "ok"), "m", ("x-a", "b"), 'say "hi"\n', turn=2, chance=0.5, then=Then.LAST
+    ("status-429", CUT), "m", ("x-a", "b"), 'say "hi"\n', turn=2, chance=0.5, then=Then.LAST
 )
 TEXTS = st.text(min_size=1)
+PARTS = st.lists(st.binary(max_size=5) | st.integers(0, 900) | st.floats(0, 900), max_size=4)
+RAWS = st.builds(lambda parts, ending: raw(*parts, ending=ending), PARTS, st.sampled_from(Ending))
 RULES = st.builds(
     Rule,
-    play=st.lists(TEXTS, min_size=1, max_size=3).map(tuple),
+    play=st.lists(TEXTS | RAWS, min_size=1, max_size=3).map(tuple),
     model=st.none() | TEXTS,
     header=st.none() | st.tuples(TEXTS, st.text()),
     text=st.none() | TEXTS,
@@ -32,13 +35,15 @@ RULES = st.builds(
 
 @given(st.builds(Script, st.lists(RULES, max_size=3).map(tuple), st.booleans()))
 def test_a_script_comes_back_as_it_was(script: Script) -> None:
-    for text in (json.dumps(script_fields(script)), json.dumps(script_fields(script), indent=1)):
+    for text in (json.dumps(fields_of(script)), json.dumps(fields_of(script), indent=1)):
         assert parse_json_script(text, "p", lambda _: None) == script
 
 
 def test_all_fields_are_read() -> None:
     text = """{"strict": true, "rule": [{
-        "play": ["status-429", "ok"], "model": "m", "header": {"name": "x-a", "value": "b"},
+        "play": ["status-429", {"send": ["HTTP/1.1 200 OK\\r\\n", 1, {"hex": "ff"}, 2.5],
+                                "ending": "close"}],
+        "model": "m", "header": {"name": "x-a", "value": "b"},
         "text": "say \\"hi\\"\\n", "turn": 2, "chance": 0.5, "then": "last"}]}"""
     assert parse_json_script(text, "p", check_playable) == Script((RULE,), strict=True)
     assert parse_json_script("{}", "p", check_playable) == Script()
@@ -49,29 +54,34 @@ def test_all_fields_are_read() -> None:
     ("text", "said"),
     [
         ('{\n"strict" true}', "p:2: Expecting ':' delimiter"),
-        ("[]", "p:1: expected an object"),
-        ('{\n "strict": 1}', "p:2: strict: expected true or false"),
-        ('{\n "strict": null}', "p:2: null is not a value here"),
-        ('{\n\n "rules": []}', "p:3: rules: unknown key"),
-        ('{"strict": true,\n"rule": {}}', "p:2: rule: expected [[rule]] tables"),
-        ('{"rule":\n[{"play": ["ok"]},\n{}]}', "p:3: rule 2: play: expected an array"),
-        ('{"rule": [{"play": ["ok"]},\n{"play":\n\n["nope"]}]}', "p:2: rule 2: play: No scenario"),
-        ('{"rule": [\n{"text": "a",\n"x\\ny": 2}]}', "p:2: rule 1: x\ny: unknown key"),
-        ('{"rule": [\n{"text": null}]}', "p:2: null is not a value here"),
+        ("[]", "p: $: expected an object"),
+        ('{"strict": 1}', "p: $.strict: expected true or false"),
+        ('{"strict": null}', "p: $.strict: null is not a value here"),
+        ('{"rules": []}', "p: $.rules: unknown key"),
+        ('{"rule": {}}', "p: $.rule: expected an array of rules"),
+        ('{"rule": [{"play": ["ok"]}, {}]}', "p: $.rule[1].play: expected an array"),
+        ('{"rule": [{"play": ["ok", "nope"]}]}', "p: $.rule[0].play[1]: No scenario"),
+        ('{"rule": [{"play": ["ok", null]}]}', "p: $.rule[0].play[1]: expected a scenario's name"),
+        ('{"rule": [{"play": [{"ending": "close"}]}]}', "p: $.rule[0].play[0].send: expected an"),
+        ('{"rule": [{"play": [{"send": ["", true]}]}]}', "p: $.rule[0].play[0].send[1]: expected"),
         (
-            '{"rule": [\n{"header": {"rule": [{"text": 1}]}, "play": ["ok"]}]}',
-            "p:2: rule 1: header: expected",
+            '{"rule": [{"play": [{"send": [{"hex": "f"}]}]}]}',
+            "p: $.rule[0].play[0].send[0].hex: non-hexadecimal",
         ),
-        ('{"rule": [{"play": ["ok"],\n"chance": 1e999}]}', "p:2: rule 1: chance: expected"),
-        ('{"rule": [{"play": ["ok"],\n"chance": NaN}]}', "p:1: NaN is not a number"),
-        ('{"strict": true, "strict": true}', "p:1: 'strict' is given twice"),
-        ('{"rule": [{"text": "\\ud800", "play": ["ok"]}]}', "p:1: 'utf-8' codec"),
-        ('{"rule": [\n{"play": [null]}]}', "p:2: Invalid value"),
-        ('{"a":' * 100_000, "p:1: "),
-        ('{"strict": ' + "9" * 5_000 + "}", "p:1: "),
+        ('{"rule": [{"text": "a", "x\\ny": 2}]}', "p: $.rule[0].x\ny: unknown key"),
+        ('{"rule": [{"text": null}]}', "p: $.rule[0].text: null is not a value here"),
+        ('{"rule": [{"header": {"rule": [1]}, "play": ["ok"]}]}', "p: $.rule[0].header: expected"),
+        ('{"rule": [{"play": ["ok"], "chance": 1e999}]}', "p: $.rule[0].chance: expected"),
+        ('{"rule": [{"play": ["ok"], "chance": NaN}]}', "p: $.rule[0].chance: NaN is not a number"),
+        ('{"strict": true, "strict": true}', "p: $.strict: given twice"),
+        ('{"rule": [{"text": "a", "text": "b"}]}', "p: $.rule[0].text: given twice"),
+        ('{"rule": [{"text": "\\ud800", "play": ["ok"]}]}', "p: $.rule[0].text: a lone surrogate"),
+        ('{"\\ud800": 1}', "p: $: a lone surrogate is no text, nor a key"),
+        ('{"a":' * 100_000, "p: $: "),
+        ('{"strict": ' + "9" * 5_000 + "}", "p: $: "),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(text: str, said: str) -> None:
+def test_what_is_wrong_is_told_with_its_place(text: str, said: str) -> None:
     with pytest.raises(ScriptFault) as fault:
         parse_json_script(text, "p", check_playable)
     assert str(fault.value).startswith(said)
