@@ -10,13 +10,16 @@ FIDELITY_SET := $(FIDELITY_VENV)/.fidelity-set
 CLIENTS_VENV := .venv-clients
 CLIENTS_SET := $(CLIENTS_VENV)/.clients-set
 PACKAGES := contracts hop bff qs llmgw fakes harness scripts
+RUN_LOG := var/contracts/runs.jsonl
+SEED ?= 1
+RUNS ?= 200
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
 .NOTPARALLEL:
-.PHONY: help run setup test test-fidelity test-clients check fake ingest smoke schemas clean dir-given python preflight preflight-run
+.PHONY: help run setup test test-contracts sim test-fidelity test-clients check fake ingest smoke schemas clean dir-given python preflight preflight-run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +33,15 @@ setup: preflight $(RUN_SET) ## the environment in .venv, alone
 
 test: preflight $(DEV_SET) ## every test that needs no server
 	@$(BIN)/python -m pytest
+
+# Every reason code, fault and transition, in memory; then the gate reads what was played.
+test-contracts: preflight $(DEV_SET) ## the contract suite and its gate, about two minutes
+	@rm -f $(RUN_LOG) && mkdir -p $(dir $(RUN_LOG))
+	@$(BIN)/python -m pytest harness/contracts harness/scenarios --run-log $(RUN_LOG)
+	@$(BIN)/python -m harness.coverage $(RUN_LOG)
+
+sim: preflight $(DEV_SET) ## random worlds, each from its own seed: make sim SEED=1 RUNS=200
+	@$(BIN)/python -m harness.sim --seed $(SEED) --runs $(RUNS)
 
 # The server and its model live apart, so that nothing of ours can come to need them.
 test-fidelity: preflight $(DEV_SET) $(FIDELITY_SET) ## the fake against a real llama.cpp server

@@ -1,6 +1,7 @@
 """A connection in memory: two bounded byte streams that keep TCP's promises.
 
-`memory_pair()` gives both ends. A sender blocks once `WIRE_BYTES` are sent and unread. `aclose`
+`memory_pair()` gives both ends; with a `Tap` each way, whatever passes is noted, and can be meddled
+with on its way. A sender blocks once `capacity` bytes are sent and unread. `aclose`
 shows the peer end-of-file after the bytes already sent, or a reset there when bytes were left
 unread, as the kernel does; `trio.aclose_forcefully` is the same, as on sockets. `reset` is RST: the
 bytes under way are lost and the peer gets BrokenResourceError at once. Writing to a stream whose
@@ -8,7 +9,7 @@ peer has closed fails at once (the kernel lets one write pass).
 """
 
 import operator
-from typing import Literal
+from typing import Literal, Protocol
 
 import attrs
 import trio
@@ -16,12 +17,47 @@ import trio
 WIRE_BYTES = 64 * 1024  # sent and unread in one direction: about what two sockets hold between them
 
 
+End = Literal["eof", "reset"]
+
+
+class Tap(Protocol):
+    """What sits on one direction of a connection: it sees all that passes, at once."""
+
+    def sent(self, data: bytes) -> bytes:
+        """Bytes a sender has sent: what of them goes on to the reader."""
+        ...
+
+    def taken(self, size: int) -> None:
+        """The reader took so many bytes."""
+        ...
+
+    def ended(self, end: End) -> None:
+        """The sender closed its end of the connection, or reset it."""
+        ...
+
+
+class Untapped:
+    """The tap that is not there."""
+
+    def sent(self, data: bytes) -> bytes:
+        return data
+
+    def taken(self, size: int) -> None:
+        pass
+
+    def ended(self, end: End) -> None:
+        pass
+
+
 @attrs.define(eq=False, repr=False)
 class _Wire:
     """One direction of a connection: bytes sent by one end and not yet read by the other."""
 
+    tap: Tap = attrs.field(factory=Untapped)
+    capacity: int = WIRE_BYTES
     unread: bytearray = attrs.field(factory=bytearray)
-    end: Literal["eof", "reset"] | None = None  # how the sender ended it, once it has
+    end: End | None = None  # how the sender ended it, once it has; or the network, in its place
+    severed: bool = False
     reader_gone: bool = False
     sending: bool = False
     receiving: bool = False
@@ -40,16 +76,25 @@ class _Wire:
         await trio.lowlevel.checkpoint()
         self._check_sendable()
         while data:
-            room = WIRE_BYTES - len(self.unread)
+            room = self.capacity - len(self.unread)
             if room > 0:
-                self.unread += data[:room]
+                self.unread += self.tap.sent(bytes(data[:room]))
                 data = data[room:]
                 self.changed.unpark_all()
             else:
                 await self.changed.park()
                 self._check_sendable()
 
+    def sever(self, end: End) -> None:
+        """The network ends this direction: the sender learns of it when it next writes."""
+        if end == "reset":
+            self.unread.clear()
+        self.end, self.severed = self.end or end, True
+        self.changed.unpark_all()
+
     def _check_sendable(self) -> None:
+        if self.severed:
+            raise trio.BrokenResourceError("the network broke the connection")
         if self.end is not None:
             raise trio.ClosedResourceError("this end is closed")
         if self.reader_gone:
@@ -58,7 +103,7 @@ class _Wire:
     async def wait_room(self) -> None:
         await trio.lowlevel.checkpoint()
         self._check_sendable()
-        while len(self.unread) >= WIRE_BYTES:
+        while len(self.unread) >= self.capacity:
             await self.changed.park()
             self._check_sendable()
 
@@ -85,11 +130,14 @@ class _Wire:
             await self.changed.park()
         taken = bytes(self.unread[:max_bytes])
         del self.unread[:max_bytes]
+        self.tap.taken(len(taken))
         self.changed.unpark_all()
         return taken
 
-    def finish(self, end: Literal["eof", "reset"]) -> None:
-        self.end = self.end or end
+    def finish(self, end: End) -> None:
+        if self.end is None:
+            self.end = end
+            self.tap.ended(end)
         self.changed.unpark_all()
 
     def abandon(self) -> None:
@@ -141,12 +189,25 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         """Close with RST: the peer's next read or write fails at once."""
         if not self.closed:
             self._outward.unread.clear()
-            self._outward.end = "reset"
-            self._outward.changed.unpark_all()
+            self._outward.end = None  # what it said before does not count any more
+            self._outward.finish("reset")
             self._inward.abandon()
 
+    def sever(self, end: End) -> None:
+        """The network breaks the connection, for both of its ends: neither has closed it."""
+        self._outward.sever(end)
+        self._inward.sever(end)
 
-def memory_pair() -> tuple[MemoryStream, MemoryStream]:
-    """Two ends of a fresh connection."""
-    there, back = _Wire(), _Wire()
+
+def memory_pair(
+    tap_there: Tap | None = None,
+    tap_back: Tap | None = None,
+    capacity: int = WIRE_BYTES,
+) -> tuple[MemoryStream, MemoryStream]:
+    """Two ends of a fresh connection; the taps are of what the first end sends, and the second.
+
+    `capacity` is how many bytes may be sent and unread in each direction.
+    """
+    there = _Wire(tap_there or Untapped(), capacity)
+    back = _Wire(tap_back or Untapped(), capacity)
     return MemoryStream(there, back), MemoryStream(back, there)

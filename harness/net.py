@@ -1,20 +1,25 @@
 """A network in memory: bounded byte streams between named hosts, for servers and httpx alike.
 
     MemoryNetwork(nursery)
-        .listener(host) -> MemoryListener       a trio listener: `hop.serve.serve(app, [listener])`
+        .listener(host) -> MemoryListener       a trio listener: `hop.serve.serve(app, [listener])`;
+                                                with backlog=0 a dial waits for its accept
         .listen(host, handler) -> None          serves `handler(stream)` in the network's nursery
         .connect(host) -> MemoryStream          a raw stream, for tests that speak bytes
         .client(**kwargs) -> httpx.AsyncClient  an httpx client whose only network this is
-        .transport() -> httpx.AsyncHTTPTransport  the same, for a client that others build
+        .transport(trust) -> httpx.AsyncHTTPTransport  the same, for a client that others build;
+                                                `trust` is whom it trusts where it speaks TLS
         .links                                  the connections still open at either end
     serve_memory(network, host, app, drain=…)   serves a `HopApp` here as sockets would
 
-Streams keep TCP's promises as `harness.memory_stream` tells them. A host that nobody listens on
-refuses. Ports are ignored, bytes take no time, there is no TLS, and clients have no address.
+Whoever sets `way` decides what befalls each new connection, and may watch it (`Way`). Streams keep
+TCP's promises as `harness.memory_stream` tells them. A host that nobody listens on
+refuses. Ports are ignored, bytes take no time, and clients have no address. TLS is the real one,
+at both ends: a server's end is its own to secure.
 """
 
 import errno
 import os
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -25,7 +30,7 @@ import httpcore
 import httpx
 import trio
 
-from harness.memory_stream import MemoryStream, memory_pair
+from harness.memory_stream import WIRE_BYTES, End, MemoryStream, Tap, memory_pair
 from hop.lifetime import Drain, HopApp
 from hop.serve import Limits, serve
 
@@ -66,11 +71,40 @@ class MemoryListener(trio.abc.Listener[MemoryStream]):
         await self._send.send(stream)
 
 
+@attrs.frozen
+class Way:
+    """What befalls one new connection. The taps see what the dialling end sends, and the other.
+
+    `instead` is who takes it in place of the listener; one that is `lost` is never made.
+    """
+
+    tap_up: Tap | None = None
+    tap_down: Tap | None = None
+    instead: Callable[[MemoryStream], Awaitable[object]] | None = None
+    lost: bool = False
+    capacity: int = WIRE_BYTES
+
+
+Sever = Callable[[End], None]
+
+
+def clear_way(host: str, sever: Sever) -> Way:
+    """Nothing befalls it."""
+    return Way()
+
+
+def refused(host: str) -> ConnectionRefusedError:
+    """What the kernel says where nobody listens."""
+    return ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens on {host}")
+
+
 @attrs.define(eq=False, repr=False)
 class MemoryNetwork(httpcore.AsyncNetworkBackend):
     """Hosts by name, and the connections between them."""
 
     nursery: trio.Nursery
+    # Decides for each dial; may refuse it. The function it is given breaks the connection.
+    way: Callable[[str, Sever], Way] = clear_way
     _listeners: dict[str, MemoryListener] = attrs.field(factory=dict, init=False)
     _links: list[Link] = attrs.field(factory=list, init=False)
 
@@ -79,10 +113,11 @@ class MemoryNetwork(httpcore.AsyncNetworkBackend):
         self._links = [k for k in self._links if not (k.client.closed and k.server.closed)]
         return list(self._links)
 
-    def listener(self, host: str) -> MemoryListener:
+    def listener(self, host: str, backlog: int = BACKLOG) -> MemoryListener:
+        """Whoever accepts what is dialled to `host`; so many connections may wait for it."""
         if host in self._listeners:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), host)
-        send, receive = trio.open_memory_channel[MemoryStream](BACKLOG)
+        send, receive = trio.open_memory_channel[MemoryStream](backlog)
         self._listeners[host] = MemoryListener(host, self, send, receive)
         return self._listeners[host]
 
@@ -98,16 +133,24 @@ class MemoryNetwork(httpcore.AsyncNetworkBackend):
     async def connect(self, host: str) -> MemoryStream:
         """Dial `host`; ConnectionRefusedError when nobody listens there."""
         await trio.lowlevel.checkpoint()
+        ends: list[MemoryStream] = []
+        way = self.way(host, lambda end: ends[0].sever(end))
+        if way.lost:
+            await trio.sleep_forever()
         listener = self._listeners.get(host)
-        if listener is None:
-            raise ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens on {host}")
-        client, server = memory_pair()
+        if listener is None and way.instead is None:
+            raise refused(host)
+        ends[:] = client, server = memory_pair(way.tap_up, way.tap_down, way.capacity)
         self._links = [*self.links, Link(host, client, server)]
+        if way.instead is not None or listener is None:
+            assert way.instead is not None
+            self.nursery.start_soon(way.instead, server)
+            return client
         try:
             await listener.dial(server)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             server.reset()
-            raise ConnectionRefusedError(errno.ECONNREFUSED, f"{host} has closed") from None
+            raise refused(host) from None
         except BaseException:
             client.reset()
             server.reset()
@@ -124,7 +167,8 @@ class MemoryNetwork(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         try:
             with trio.fail_after(inf if timeout is None else timeout):
-                return _HttpcoreStream(await self.connect(host))
+                stream = await self.connect(host)
+                return _HttpcoreStream(stream, stream)
         except trio.TooSlowError as error:
             raise httpcore.ConnectTimeout from error
         except OSError as error:
@@ -137,28 +181,32 @@ class MemoryNetwork(httpcore.AsyncNetworkBackend):
         """An httpx client on this network; the keywords are `httpx.AsyncClient`'s."""
         return httpx.AsyncClient(transport=self.transport(), trust_env=False, **kwargs)  # type: ignore[arg-type]  # keywords pass through unread
 
-    def transport(self) -> httpx.AsyncHTTPTransport:
-        """What puts an httpx client on this network.
+    def transport(self, trust: ssl.SSLContext | None = None) -> httpx.AsyncHTTPTransport:
+        """What puts an httpx client on this network. Without `trust`, it trusts nobody.
 
         No cap on connections and no expiry: httpcore measures expiry with the real clock.
         """
         transport = httpx.AsyncHTTPTransport(verify=False, trust_env=False)
         transport._pool = httpcore.AsyncConnectionPool(
-            max_connections=None, keepalive_expiry=None, network_backend=self
+            ssl_context=trust or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            max_connections=None,
+            keepalive_expiry=None,
+            network_backend=self,
         )
         return transport
 
 
 @attrs.frozen(eq=False)
 class _HttpcoreStream(httpcore.AsyncNetworkStream):
-    """A memory stream as httpcore wants it."""
+    """A memory stream as httpcore wants it, itself or with TLS over it."""
 
-    _stream: MemoryStream
+    _stream: trio.abc.Stream
+    _carrier: MemoryStream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
             with trio.fail_after(inf if timeout is None else timeout):
-                return await self._stream.receive_some(max_bytes)
+                return bytes(await self._stream.receive_some(max_bytes))
         except trio.TooSlowError as error:
             raise httpcore.ReadTimeout from error
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -178,8 +226,29 @@ class _HttpcoreStream(httpcore.AsyncNetworkStream):
     async def aclose(self) -> None:
         await self._stream.aclose()
 
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """As httpcore's own backend for trio does it."""
+        secured = trio.SSLStream(
+            self._carrier, ssl_context, server_hostname=server_hostname, https_compatible=True
+        )
+        try:
+            with trio.fail_after(inf if timeout is None else timeout):
+                await secured.do_handshake()
+        except trio.TooSlowError as error:
+            await self.aclose()
+            raise httpcore.ConnectTimeout from error
+        except trio.BrokenResourceError as error:
+            await self.aclose()
+            raise httpcore.ConnectError from error
+        return _HttpcoreStream(secured, self._carrier)
+
     def get_extra_info(self, info: str) -> object:
-        return self._stream.is_readable if info == "is_readable" else None
+        return self._carrier.is_readable if info == "is_readable" else None
 
 
 def serve_memory(

@@ -11,7 +11,7 @@ and under trio's mock clock time is virtual. At the end nothing may be left: no 
 import io
 import json
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -23,9 +23,13 @@ from bff.app import open_app as open_bff
 from bff.config import BffSettings
 from contracts import sse
 from contracts.limits import EVENT_BYTES
-from fakes.openai_compat_server import Behaviour, Fake
+from fakes.openai_compat_server import Behaviour, Fake, Journal, Tls
+from fakes.openai_compat_server.catalogue import choose
+from fakes.openai_compat_server.control import JOURNAL_BYTES_MAX
 from fakes.openai_compat_server.over_trio import serve_trio_stream
-from harness.net import MemoryNetwork, serve_memory
+from fakes.openai_compat_server.scenario import Listening
+from harness.memory_stream import MemoryStream
+from harness.net import MemoryListener, MemoryNetwork, Sever, Way, clear_way, serve_memory
 from hop.call import make_client
 from hop.exchange import ResponseBytes
 from hop.lifetime import Drain, HopApp
@@ -38,12 +42,13 @@ from llmgw.app import make_llmgw, make_provider
 from llmgw.config import GatewaySettings
 from qs.app import make_qs
 from qs.config import QueryServiceSettings
-from qs.retrieval.port import Hit, IndexState
+from qs.retrieval.port import Hit, IndexState, Retriever
 
+MODEL_HOST = "model"
 URLS = {
     "BFF_QS_URL": "http://qs",
     "QS_LLM_URL": "http://llmgw",
-    "LLM_BASE_URL": "http://model/v1",
+    "LLM_BASE_URL": f"http://{MODEL_HOST}/v1",
 }
 CHAT_URL = "http://bff/chat"
 
@@ -92,6 +97,16 @@ class World:
     retriever: FixedRetriever
     client: httpx.AsyncClient
     programs: dict[str, Running] = field(factory=dict)
+    transports: list[httpx.AsyncHTTPTransport] = field(factory=list)  # the programs' own
+
+    def busy_connections(self) -> int:
+        """How many connections the programs' clients count as in use."""
+        pools = [transport._pool for transport in self.transports]
+        return sum(
+            not (connection.is_idle() or connection.is_closed())
+            for pool in pools
+            for connection in pool.connections
+        )
 
     async def ask(self, question: str, **fields: object) -> httpx.Response:
         """A plain call; `fields` are further keys of the body."""
@@ -154,14 +169,25 @@ async def open_world(
     behaviour: Behaviour | None = None,
     seed: int = 0,
     only: Sequence[str] = ("model", "llmgw", "qs", "bff"),
+    search: Retriever | None = None,
+    way: Callable[[str, Sever], Way] = clear_way,
+    tls: Tls | None = None,
 ) -> AsyncIterator[World]:
-    """The chain, running. `environ` is what the programs would find in theirs."""
-    env = {**URLS, **(environ or {})}
+    """The chain, running. `environ` is what the programs would find in theirs.
+
+    `search` stands in for the engine that finds `hits`; `way` is the network's. With `tls` the
+    model server is behind TLS, as MODEL_HOST, and the programs trust its authority alone.
+    """
+    secured = {"LLM_BASE_URL": f"https://{MODEL_HOST}/v1"} if tls else {}
+    env = {**URLS, **secured, **(environ or {})}
     async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
-        network = MemoryNetwork(nursery)
+        network = MemoryNetwork(nursery, way)
         client = await stack.enter_async_context(network.client(timeout=None))
-        world = World(network, Fake(behaviour or Behaviour()), FixedRetriever(hits), client)
-        await _Builder(world, stack, env, random.Random(seed)).start(only)
+        journal = Journal(entry_bytes_max=JOURNAL_BYTES_MAX)
+        fake = Fake(behaviour or Behaviour(), tls=tls, journal=journal)
+        world = World(network, fake, FixedRetriever(hits), client)
+        engine = search or world.retriever
+        await _Builder(world, stack, env, random.Random(seed), engine).start(only)
         yield world
         nursery.cancel_scope.cancel()
 
@@ -172,10 +198,11 @@ class _Builder:
     stack: AsyncExitStack
     environ: Mapping[str, str]
     dice: random.Random
+    engine: Retriever
 
     async def start(self, only: Sequence[str]) -> None:
         if "model" in only:
-            self.world.network.listen("model", partial(serve_trio_stream, fake=self.world.fake))
+            self._serve_model()
         if "llmgw" in only:
             gateway, _ = load(GatewaySettings, self.environ)
             program = self._program(gateway)
@@ -184,12 +211,24 @@ class _Builder:
         if "qs" in only:
             query, _ = load(QueryServiceSettings, self.environ)
             program = self._program(query)
-            app = make_qs(program, query, await self._client(), self.world.retriever)
+            app = make_qs(program, query, await self._client(), self.engine)
             self._serve("qs", app)
         if "bff" in only:
             bff, _ = load(BffSettings, self.environ)
             opened = open_bff(self._program(bff), bff, await self._client())
             self._serve("bff", await self.stack.enter_async_context(opened))
+
+    def _serve_model(self) -> None:
+        """The model server, listening as its scenario would have it."""
+        fake, network = self.world.fake, self.world.network
+        chosen = choose("", fake.behaviour.scenario)
+        serve = partial(serve_trio_stream, fake=fake)
+        match chosen.scenario.listening:
+            case Listening.SERVE:
+                network.listen(MODEL_HOST, serve)
+            case Listening.STALL:
+                listener = network.listener(MODEL_HOST, backlog=0)
+                network.nursery.start_soon(_accept_late, chosen.values["for"], serve, listener)
 
     def _program(self, settings: HopSettings) -> Program:
         out = io.StringIO()
@@ -213,4 +252,14 @@ class _Builder:
         )
 
     async def _client(self) -> httpx.AsyncClient:
-        return await self.stack.enter_async_context(make_client(self.world.network.transport()))
+        tls = self.world.fake.tls
+        transport = self.world.network.transport(tls.trust() if tls else None)
+        self.world.transports.append(transport)
+        return await self.stack.enter_async_context(make_client(transport))
+
+
+async def _accept_late(
+    delay_s: float, serve: Callable[[MemoryStream], Awaitable[object]], listener: MemoryListener
+) -> None:
+    await trio.sleep(delay_s)
+    await trio.serve_listeners(serve, [listener])

@@ -312,3 +312,10 @@ async def test_an_unusable_deadline_is_refused(
         )
     assert response.status_code == status
     assert json.loads(response.content)["error"]["code"] == code
+
+
+async def test_the_chain_asks_for_the_model_it_is_set_to(autojump_clock: MockClock) -> None:
+    """The bytes of a question reach the model server by way of the settings alone."""
+    async with open_world(PASSAGES, environ={"QS_LLM_MODEL": "fake:status-503-busy"}) as world:
+        reply = (await world.ask(QUESTION)).json()
+    assert code_of(reply) == "PROVIDER_OVERLOADED"

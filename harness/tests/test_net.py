@@ -1,10 +1,15 @@
 """The in-memory network keeps TCP's promises, and httpx cannot tell the difference."""
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
 import httpx
 import pytest
 import trio
 import trio.testing
 
+from fakes.openai_compat_server import Tls
+from fakes.openai_compat_server.scenario import Handshake
 from harness.memory_stream import WIRE_BYTES, MemoryStream, memory_pair
 from harness.net import MemoryNetwork, serve_memory
 from hop.serve import HopApp
@@ -193,3 +198,73 @@ async def test_closed_keep_alive_connection_is_not_reused(
     await trio.testing.wait_all_tasks_blocked()
     assert network.links == []
     nursery.cancel_scope.cancel()
+
+
+async def test_connect_waits_for_the_accept_when_there_is_no_backlog(
+    nursery: trio.Nursery, autojump_clock: Clock
+) -> None:
+    network = MemoryNetwork(nursery)
+    listener = network.listener("busy", backlog=0)
+    async with network.client(timeout=2) as client:
+        with pytest.raises(httpx.ConnectTimeout):
+            await client.get("http://busy/")
+    assert network.links == []
+    nursery.start_soon(network.connect, "busy")
+    await (await listener.accept()).aclose()
+
+
+def hello(tls: Tls) -> Callable[[MemoryStream], Awaitable[None]]:
+    """Answers one request over TLS, and waits for the client to leave."""
+
+    async def handle(stream: MemoryStream) -> None:
+        secured = trio.SSLStream(
+            stream, tls.context(Handshake.RIGHT), server_side=True, https_compatible=True
+        )
+        with suppress(trio.BrokenResourceError):
+            await secured.receive_some()
+            await secured.send_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")
+            await secured.receive_some()
+        await trio.aclose_forcefully(secured)
+
+    return handle
+
+
+async def test_https_is_real_when_the_server_secures_its_end(
+    nursery: trio.Nursery, autojump_clock: Clock
+) -> None:
+    network, tls = MemoryNetwork(nursery), Tls(("right",))
+    network.listen("right", hello(tls))
+    network.listen("wrong", hello(tls))
+    async with httpx.AsyncClient(transport=network.transport(tls.trust())) as client:
+        assert (await client.get("https://right/")).text == "hi"
+        with pytest.raises(httpx.ConnectError) as caught:
+            await client.get("https://wrong/")
+    assert "Hostname mismatch" in causes(caught.value)
+    async with network.client() as nobodys_friend:
+        with pytest.raises(httpx.ConnectError) as caught:
+            await nobodys_friend.get("https://right/")
+    assert "certificate" in causes(caught.value)
+    await trio.testing.wait_all_tasks_blocked()
+    assert network.links == []
+    nursery.cancel_scope.cancel()
+
+
+async def test_connecting_times_out_when_the_handshake_is_not_answered(
+    nursery: trio.Nursery, autojump_clock: Clock
+) -> None:
+    network = MemoryNetwork(nursery)
+    network.listener("silent")
+    async with network.client(timeout=2) as client:
+        with pytest.raises(httpx.ConnectTimeout):
+            await client.get("https://silent/")
+    assert trio.current_time() == pytest.approx(2)
+    assert [link.client.closed for link in network.links] == [True]
+
+
+def causes(fault: BaseException | None) -> str:
+    """What an exception and all that led to it say."""
+    told = []
+    while fault is not None:
+        told.append(str(fault))
+        fault = fault.__cause__ or fault.__context__
+    return "; ".join(told)

@@ -1,0 +1,30 @@
+"""Oracles: each looks at one world's evidence for one invariant, apart from the code it judges.
+
+CHECKERS               by name: Evidence -> a line for each violation
+judge(evidence)        all of them, as `name: line`
+
+answers   every answer's form: events in order, one end, the contract's words and schemas
+truth     what was said: the model's own text, its citations proved, `ok` only when it is
+codes     the code each call ends in: the one its causes demand, and the one that is logged
+clocks    when: deadlines, silence, a leaving client, text that flows
+leaks     what stays: tasks, connections, and content in logs
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from harness.checkers import answers, clocks, codes, leaks, truth
+from harness.evidence import Evidence
+
+Checker = Callable[[Evidence], Iterator[str]]
+
+CHECKERS: Final[Mapping[str, Checker]] = {
+    checker.__name__: checker
+    for module in (answers, truth, codes, clocks, leaks)
+    for checker in module.CHECKERS
+}
+
+
+def judge(evidence: Evidence) -> list[str]:
+    """Every violation, as `checker: what is wrong`."""
+    return [f"{name}: {line}" for name, checker in CHECKERS.items() for line in checker(evidence)]

@@ -1,0 +1,125 @@
+"""When: every limit kept, no long silence, a leaving client felt at once, text that flows.
+
+Time is virtual, so limits are met exactly but for the tenth of a second that CONTRACT §6 grants.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from posixpath import commonprefix
+from typing import Final
+
+from harness.checkers.answers import own_answers, streams, told, wants_citations
+from harness.checkers.truth import shown_text
+from harness.evidence import LEFT, Evidence, last_word
+from harness.model_text import answers_in, written
+from harness.wire_log import Exchange, Piece
+
+LIMITS_S: Final = {"bff": 20.0, "qs": 19.0, "llmgw": 15.0}
+_GRANTED_S: Final = 0.1
+_BODY_S: Final = 5.0
+_STALL_S: Final = 10.0
+_SILENCE_S: Final = 10.0
+_FELT_WITHIN_S: Final = 0.25
+_GUARD_HOLD_CHARS: Final = 256
+# What a marker, an image, a tag or a link can begin with, or what makes a link of what was shown.
+_MAY_BECOME: Final = "[［【!<:]wW"
+
+
+def deadlines_are_kept(evidence: Evidence) -> Iterator[str]:
+    """No answer ends later than its hop's limit, or than its caller said it would wait."""
+    slow = {seen.request_id for seen in evidence.seen() if seen.call.client == "stops-reading"}
+    for exchange in own_answers(evidence):
+        granted = _GRANTED_S + (_STALL_S if exchange.request_id in slow else 0.0)
+        end = exchange.left_at if exchange.ended_at is None else exchange.ended_at
+        if end is None:
+            yield f"{told(exchange)}: never ended"
+        elif end > exchange.asked_at + _limit_s(exchange) + granted:
+            yield f"{told(exchange)}: took {end - exchange.asked_at:.3f} s"
+
+
+def _limit_s(exchange: Exchange) -> float:
+    given = exchange.headers.get("x-deadline-ms", "")
+    limit = LIMITS_S[exchange.host]
+    if last_word(exchange) == "INPUT_TIMEOUT":
+        return _BODY_S
+    return min(limit, int(given) / 1000) if given.isdigit() else limit
+
+
+def streams_are_never_silent(evidence: Evidence) -> Iterator[str]:
+    """An event or a heartbeat at least every ten seconds, from the head of the answer on."""
+    for exchange, _ in streams(evidence):
+        if last_word(exchange) == LEFT or exchange.answered_at is None:
+            continue
+        times = [exchange.answered_at, *(piece.at for piece in exchange.pieces)]
+        times += [exchange.ended_at] if exchange.ended_at is not None else []
+        gap = max((b - a for a, b in pairwise(times)), default=0.0)
+        if gap > _SILENCE_S + _GRANTED_S:
+            yield f"{told(exchange)}: {gap:.1f} s without a byte"
+
+
+def leaving_is_felt(evidence: Evidence) -> Iterator[str]:
+    """When a client goes, every hop closes what it holds further inside, and asks nothing more."""
+    for exchange in evidence.by_host["bff"]:
+        left_at = exchange.left_at
+        if left_at is None:
+            continue
+        for inner in evidence.exchanges:
+            if inner.request_id == exchange.request_id and inner.host != "bff":
+                yield from _still_there(inner, left_at, told(exchange))
+        for seen in evidence.seen():
+            if seen.request_id == exchange.request_id:
+                for call in evidence.model_calls(seen.topic):
+                    gone = call.ended_at if call.client_left_at is None else call.client_left_at
+                    if gone is None or gone > left_at + _FELT_WITHIN_S:
+                        yield f"{told(exchange)}: the model went on writing after it had left"
+
+
+def _still_there(inner: Exchange, left_at: float, who: str) -> Iterator[str]:
+    if inner.asked_at > left_at + _FELT_WITHIN_S:
+        yield f"{who}: {inner.host} was asked after it had left"
+    ends = [at for at in (inner.ended_at, inner.left_at) if at is not None]
+    if not ends or min(ends) > left_at + _FELT_WITHIN_S:
+        yield f"{who}: {inner.host} was still held after it had left"
+
+
+def text_flows(evidence: Evidence) -> Iterator[str]:
+    """Once the citations are out, text leaves every hop as the model writes it.
+
+    What may be held is what could become a marker, a link, an image or a tag, and no more.
+    """
+    if evidence.plan.environ:
+        return
+    seen = {one.request_id: one for one in evidence.seen()}
+    for exchange, events in streams(evidence):
+        call = seen.get(exchange.request_id)
+        if call is None or last_word(exchange) != "ok" or not wants_citations(exchange):
+            continue
+        proved = min((event.at for event in events if event.name == "citations"), default=0.0)
+        for model in evidence.model_calls(call.topic):
+            line = _held_at(exchange, model.sent, proved)
+            if line and call.call.client != "stops-reading":
+                yield f"{told(exchange)}: {line}"
+
+
+def _held_at(exchange: Exchange, sent: Sequence[Piece], proved: float) -> str:
+    """The first moment at which too much of the written answer was not shown yet."""
+    full, text = shown_text(exchange), ""
+    deltas = [event for event in exchange.events() if event.name == "delta"]
+    for at, piece in written(sent).pieces:
+        text += piece
+        if at < proved:
+            continue
+        shown = sum(len(str(event.value("delta"))) for event in deltas if event.at <= at)
+        said = max((len(commonprefix((full, said))) for said, _ in answers_in(text)), default=0)
+        held = full[shown:said]
+        if held and (len(held) > _GUARD_HOLD_CHARS or held[0] not in _MAY_BECOME):
+            return f"{len(held)} characters were held at {at:.3f}"
+    return ""
+
+
+CHECKERS: Final[tuple[Callable[[Evidence], Iterator[str]], ...]] = (
+    deadlines_are_kept,
+    streams_are_never_silent,
+    leaving_is_felt,
+    text_flows,
+)

@@ -1,0 +1,137 @@
+"""The code that each call ends in: the one its causes demand, and the one the programs logged.
+
+Where one thing went wrong, its row in the catalogue says the code. Where several did, it is one of
+theirs: which came first is the clock's business.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from attrs import evolve
+
+from fakes.openai_compat_server.catalogue import CATALOGUE
+from harness.causes import CLIENTS, SEARCHES
+from harness.checkers.answers import own_answers, told
+from harness.evidence import CUT, LEFT, Evidence, Seen, last_word
+from harness.hop_faults import FAULTS, Impostor
+from harness.wire_log import Exchange
+
+_DRAINS: Final = frozenset({"ADMISSION_SHUTTING_DOWN", "HOP_UNREACHABLE"})
+_LEFT: Final = frozenset({LEFT, "CLIENT_DISCONNECTED"})
+_OF_A_MODEL: Final = ("PROVIDER_", "OUTPUT_", "CITATIONS_", "MODEL_ABSTAINED", "ok")
+_LOGGED: Final[Mapping[str, frozenset[str]]] = {
+    LEFT: frozenset({"CLIENT_DISCONNECTED"}),
+    CUT: frozenset({"CLIENT_TOO_SLOW"}),
+}
+
+
+def ends_as_demanded(evidence: Evidence) -> Iterator[str]:
+    """Each call ends in a code that something which befell it demands; else well."""
+    for seen in evidence.seen():
+        allowed = _allowed(evidence, seen)
+        word = last_said(evidence, seen)
+        if word not in allowed and not (
+            _any_of_a_model(evidence, seen) and word.startswith(_OF_A_MODEL)
+        ):
+            yield f"{seen.request_id}: {word}, where {' or '.join(sorted(allowed))} is due"
+
+
+def last_said(evidence: Evidence, seen: Seen) -> str:
+    """What the client saw; where it saw no end, what the BFF says of it."""
+    word = seen.ends_in
+    if word in (LEFT, CUT):
+        lines = evidence.said_in_log("bff", seen.request_id)
+        return str(lines[0]["reason_code"]) if lines else word
+    return word
+
+
+def _allowed(evidence: Evidence, seen: Seen) -> frozenset[str]:
+    plan, call = evidence.plan, seen.call
+    # In plain words, a model that finds no answer says so.
+    abstains = seen.topic is None and call.citations_required
+    usual = "MODEL_ABSTAINED" if abstains else "ok"
+    client = CLIENTS.get(call.client)
+    refusal = client.ends.of(call.stream) if client and not _reads_on(seen) else ""
+    if refusal and not (plan.drains or plan.hops or seen.call.leaves_after_s is not None):
+        return frozenset({refusal})
+    found: set[str] = {refusal} if refusal else set()
+    if client and _reads_on(seen):
+        found |= {client.ends.of(call.stream)}
+    if call.search:
+        found |= {SEARCHES[call.search].ends.of(call.stream)}
+    for scenario in filter(None, (call.model, plan.server)):
+        found |= _of_scenario(evidence, seen, scenario)
+    for fault in evidence.hop_faults(seen.number):
+        modes = {call.stream, call.stream and not plan.environ}
+        found |= {FAULTS[fault].ends.of(mode) for mode in modes}
+    if plan.drains:
+        found |= _DRAINS
+    if any(drain.program == "bff" for drain in plan.drains):
+        found.add(LEFT)  # nobody listens any more
+    if seen.leaves:
+        found |= _LEFT
+    # A drain may come too late to matter, and so may what befalls a connection of another call.
+    alone = not plan.drains and (len(plan.calls) == 1 or not plan.hops)
+    certain = found and alone and len(_causes(evidence, seen)) == 1
+    return frozenset(found if certain else {*found, usual})
+
+
+def _reads_on(seen: Seen) -> bool:
+    """Whether the call is one that is served; the rest are refused as they come."""
+    row = CLIENTS.get(seen.call.client)
+    return row is None or row.leaves_after_s is not None or row.stops_reading
+
+
+def _causes(evidence: Evidence, seen: Seen) -> list[str]:
+    plan, call = evidence.plan, seen.call
+    hops = list(evidence.hop_faults(seen.number))
+    drains = [drain.program for drain in plan.drains]
+    return [*filter(None, (call.client, call.search, call.model, plan.server)), *hops, *drains]
+
+
+def _of_scenario(evidence: Evidence, seen: Seen, name: str) -> set[str]:
+    """The codes of its row; an inner hop that does not stream has the plain mode's."""
+    ends = CATALOGUE[name].ends
+    streams = seen.call.stream and "false" not in evidence.plan.environ.values()
+    return {ends.of(streams)}
+
+
+def _any_of_a_model(evidence: Evidence, seen: Seen) -> bool:
+    """Whether the model's code can not be foretold: rows are of a cited answer by one dialect."""
+    call = seen.call
+    return bool(call.model) and (
+        not call.citations_required or seen.topic is None or evidence.plan.dialect != "openai"
+    )
+
+
+def log_and_answer_agree(evidence: Evidence) -> Iterator[str]:
+    """Each program closes each call once in its log, with the code that it answered."""
+    for exchange in own_answers(evidence):
+        if exchange.method != "POST":
+            continue
+        lines = evidence.said_in_log(exchange.host, exchange.request_id)
+        if len(lines) != _times_asked(evidence, exchange):
+            yield f"{told(exchange)}: {len(lines)} closing lines in the log"
+            continue
+        word = last_word(exchange)
+        logged = [str(line["reason_code"] or line["status"]) for line in lines]
+        # A client that leaves as the last bytes go out was answered, and is gone.
+        answered = last_word(evolve(exchange, left_at=None)) if word == LEFT else word
+        if not {answered, *_LOGGED.get(word, ())}.intersection(logged):
+            yield f"{told(exchange)}: answered {word}, logged {' and '.join(logged)}"
+
+
+def _times_asked(evidence: Evidence, exchange: Exchange) -> int:
+    """How often this request reached this program: again, where a kept connection had broken."""
+    links = evidence.wire.links
+    return sum(
+        one.request_id == exchange.request_id
+        and not isinstance(getattr(FAULTS.get(links[one.link].fault), "what", None), Impostor)
+        for one in evidence.by_host[exchange.host]
+    )
+
+
+CHECKERS: Final[tuple[Callable[[Evidence], Iterator[str]], ...]] = (
+    ends_as_demanded,
+    log_and_answer_agree,
+)

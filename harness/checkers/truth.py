@@ -1,0 +1,161 @@
+"""What was said: only what the model wrote, only with citations proved, `ok` only when it is whole.
+
+Judged from the two ends alone: what the model server's journal says it sent, and what the hops
+passed on. What was retrieved is the plan's.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from harness.checkers.answers import own_answers, told, wants_citations
+from harness.evidence import Evidence, Seen, last_word
+from harness.model_text import Written, shown_of, written
+from harness.topics import TOPICS
+from harness.wire_log import Exchange
+
+_MARKER: Final = re.compile(r"\[c(\d+)\]")
+_NOT_ASKED: Final = ("RAG_", "INPUT_", "ADMISSION_DEADLINE_EXPIRED")
+_THOUGHT: Final = re.compile(r"<think>.*?(?:</think>|$)", re.DOTALL)
+
+
+def _answered(evidence: Evidence) -> Iterator[tuple[Seen, Exchange]]:
+    """Every answer of ours, with the call it belongs to."""
+    seen = {one.request_id: one for one in evidence.seen()}
+    for exchange in own_answers(evidence):
+        if exchange.request_id in seen:
+            yield seen[exchange.request_id], exchange
+
+
+def shown_text(exchange: Exchange) -> str:
+    """The text of an answer that stands to be the model's, as far as it was sent."""
+    if exchange.streams:
+        return "".join(
+            str(event.value("delta")) for event in exchange.events() if event.name == "delta"
+        )
+    body = exchange.answer_json or {}
+    if exchange.status != 200 or body.get("status") != "ok":
+        return ""
+    answer = body.get("answer")
+    text = answer.get("content") if isinstance(answer, dict) else body.get("content")
+    return text if isinstance(text, str) else ""
+
+
+def _written(evidence: Evidence, seen: Seen) -> list[Written]:
+    return [written(call.sent) for call in evidence.model_calls(seen.topic)]
+
+
+def text_is_the_models(evidence: Evidence) -> Iterator[str]:
+    """What is shown is the beginning of what the model wrote; all of it where that is `ok`."""
+    for seen, exchange in _answered(evidence):
+        shown = shown_text(exchange)
+        if not shown:
+            continue
+        whole = last_word(exchange) == "ok"
+        cited = wants_citations(exchange)
+        if not any(_is_of(shown, one.text, whole, cited) for one in _written(evidence, seen)):
+            yield f"{told(exchange)}: no model wrote {shown[:80]!r}"
+
+
+def _is_of(shown: str, text: str, whole: bool, cited: bool) -> bool:
+    if cited:
+        return shown_of(text, shown, whole=whole)
+    said = _THOUGHT.sub("", text).strip()
+    return said == shown.strip() if whole else said.startswith(shown.strip())
+
+
+def ok_is_whole(evidence: Evidence) -> Iterator[str]:
+    """`ok` needs a model that said it had finished, and closed the object it was asked for."""
+    for seen, exchange in _answered(evidence):
+        if last_word(exchange) != "ok":
+            continue
+        finished = [one for one in _written(evidence, seen) if "stop" in one.finish_reasons]
+        if not finished:
+            yield f"{told(exchange)}: `ok`, and the model never said that it had finished"
+        elif wants_citations(exchange) and not any(_closes(one.text) for one in finished):
+            yield f"{told(exchange)}: `ok`, and the model's object is not closed"
+
+
+def _closes(text: str) -> bool:
+    """Whether an object with an answer stands in it, whole."""
+    decoder = json.JSONDecoder()
+    for brace in re.finditer(r"\{", text):
+        try:
+            value, _ = decoder.raw_decode(text, brace.start())
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict) and "answer" in value:
+            return True
+    return False
+
+
+def citations_are_retrieved(evidence: Evidence) -> Iterator[str]:
+    """No source and no citation, in any event of any hop, but of what this search found."""
+    for seen, exchange in _answered(evidence):
+        hits = (seen.topic or TOPICS[0]).hits()
+        found = {hit.chunk_id: hit for hit in hits}
+        aliases = {hit.chunk_id: f"c{number}" for number, hit in enumerate(hits, start=1)}
+        written = "".join(one.text for one in _written(evidence, seen))
+        for item in _items(exchange):
+            hit = found.get(str(item.get("chunk_id")))
+            alias = aliases.get(str(item.get("chunk_id")))
+            if "marker" in item and hit and item["marker"] != alias:
+                yield f"{told(exchange)}: {hit.chunk_id!r} is {alias}, not {item['marker']}"
+            if "marker" in item and f'"{item["marker"]}"' not in written:
+                yield f"{told(exchange)}: no model cited {item['marker']}"
+            if hit is None:
+                yield f"{told(exchange)}: {item.get('chunk_id')!r} was not retrieved"
+            elif (item.get("title"), item.get("url")) != (hit.title, hit.url):
+                yield f"{told(exchange)}: title or url of {hit.chunk_id!r} are not its own"
+
+
+def _items(exchange: Exchange) -> Iterator[dict[str, object]]:
+    """Every source and every citation of an answer."""
+    parts = [event.data or {} for event in exchange.events()] if exchange.streams else []
+    for part in [*parts, exchange.answer_json or {}]:
+        for key in ("sources", "citations"):
+            items = part.get(key)
+            for item in items if isinstance(items, list) else []:
+                if isinstance(item, dict):
+                    yield item
+
+
+def text_waits_for_its_proof(evidence: Evidence) -> Iterator[str]:
+    """No marker in the shown text that the citations before it do not prove."""
+    for _, exchange in _answered(evidence):
+        cited = {str(item.get("marker")) for item in _items(exchange)} - {"None"}
+        if not exchange.streams and last_word(exchange) != "ok":
+            continue
+        for number in _MARKER.findall(shown_text(exchange)):
+            if f"c{number}" not in cited:
+                yield f"{told(exchange)}: the text cites c{number}, the citations do not"
+
+
+def ok_is_cited(evidence: Evidence) -> Iterator[str]:
+    """An `ok` answer has text, and citations where they are required."""
+    for _, exchange in _answered(evidence):
+        if last_word(exchange) != "ok":
+            continue
+        if not shown_text(exchange).strip():
+            yield f"{told(exchange)}: `ok` without text"
+        cited = any("marker" in item for item in _items(exchange))
+        if cited is not wants_citations(exchange):
+            yield f"{told(exchange)}: `ok` {'with' if cited else 'without'} citations"
+
+
+def model_is_not_asked_in_vain(evidence: Evidence) -> Iterator[str]:
+    """Where the search settles it, or the request is refused, no model is called."""
+    for seen in evidence.seen():
+        if seen.ends_in.startswith(_NOT_ASKED) and evidence.model_calls(seen.topic):
+            yield f"{seen.request_id}: {seen.ends_in}, and the model was asked"
+
+
+CHECKERS: Final[tuple[Callable[[Evidence], Iterator[str]], ...]] = (
+    text_is_the_models,
+    ok_is_whole,
+    citations_are_retrieved,
+    text_waits_for_its_proof,
+    ok_is_cited,
+    model_is_not_asked_in_vain,
+)

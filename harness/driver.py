@@ -1,0 +1,100 @@
+"""A client that knows only public HTTP: it asks as a plan's call says, reads, stalls or leaves.
+
+It drives the chain in memory and the chain as processes alike: all it needs is an httpx client and
+the address of the BFF.
+"""
+
+import json
+
+import httpx
+import trio
+from attrs import define, field, frozen
+
+from harness.causes import CLIENTS, Asking
+from harness.evidence import CUT, LEFT, request_id, word_of
+from harness.plans import Call
+from harness.topics import OFF_TOPIC, TOPICS
+from hop.exchange import ResponseBytes
+
+_STALL_S = 30.0
+_OUT_OF_PATIENCE_S = 120.0
+
+
+@frozen
+class Answer:
+    """What a client got: its last word as `harness.evidence` has it."""
+
+    status: int = 0
+    headers: dict[str, str] = field(factory=dict)
+    body: bytes = b""
+    word: str = LEFT
+
+
+async def perform(client: httpx.AsyncClient, base_url: str, call: Call, number: int) -> Answer:
+    """Ask, and behave as the call says. Raises nothing that a server can bring about."""
+    row = CLIENTS.get(call.client)
+    patience_s = _OUT_OF_PATIENCE_S if call.leaves_after_s is None else call.leaves_after_s
+    if row is not None and row.leaves_after_s is not None:
+        patience_s = min(patience_s, row.leaves_after_s)
+    with trio.move_on_after(patience_s):
+        try:
+            return await _asked(client, base_url, call, number)
+        except httpx.TransportError:
+            return Answer(word=CUT)
+    return Answer()
+
+
+def asking_of(call: Call) -> Asking:
+    """The request that a call sends."""
+    question = OFF_TOPIC if call.topic < 0 else TOPICS[call.topic].question
+    body = json.dumps({"message": {"role": "user", "content": question}}).encode()
+    asking = Asking(body, path="/chat?stream=true" if call.stream else "/chat")
+    if not call.citations_required:
+        asking = asking.with_fields(options={"citations_required": False})
+    row = CLIENTS.get(call.client)
+    return row.ask(asking) if row is not None else asking
+
+
+async def _asked(client: httpx.AsyncClient, base_url: str, call: Call, number: int) -> Answer:
+    asking = asking_of(call)
+    request = client.build_request(
+        asking.method,
+        base_url + asking.path,
+        content=asking.body,
+        headers={**asking.headers, "x-request-id": request_id(number)},
+    )
+    if asking.body_pause_s:
+        request.stream = _Paused(asking)
+    response = await client.send(request, stream=True)
+    pieces, body = ResponseBytes(response), bytearray()
+    try:
+        if call.client and CLIENTS[call.client].stops_reading:
+            await trio.sleep(_STALL_S)
+        while (piece := await pieces.next()) is not None:
+            body += piece
+    finally:
+        await pieces.aclose(0)
+    headers = dict(response.headers)
+    word = word_of(response.status_code, headers, bytes(body))
+    return Answer(response.status_code, headers, bytes(body), word)
+
+
+@define
+class _Paused(httpx.AsyncByteStream):
+    """A body that pauses in its middle. No generator: one that is left is nobody's to close."""
+
+    _asking: Asking
+    _sent: int = 0
+
+    def __aiter__(self) -> "_Paused":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._sent == len(self._asking.body):
+            raise StopAsyncIteration
+        if self._sent:
+            await trio.sleep(self._asking.body_pause_s)
+        begin, self._sent = self._sent, self._sent or len(self._asking.body) // 2
+        if begin:
+            self._sent = len(self._asking.body)
+        return self._asking.body[begin : self._sent]

@@ -1,0 +1,265 @@
+"""Plays a plan: the four programs, the clients and the faults, in memory, on a virtual clock.
+
+    run(plan) -> Evidence          the whole world, from its start until nothing is left in it
+
+Everything comes from the plan: the order in which tasks run too. While the calls go on, whatever
+the plan says befalls them; then the faults stop, and the chain must answer one more question. At
+last nothing happens for so long that every connection nobody uses is closed, and what is left then
+is a leak.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+import trio
+import trio._core._run as trio_run
+import trio.testing
+from attrs import define, field, frozen
+from hypothesis import seed as _  # noqa: F401 - where it is imported, trio's order can be seeded
+from trio.testing import MockClock
+
+from fakes.openai_compat_server import Behaviour, Fake, Rule, Script, Then, Tls, parse_latency
+from fakes.openai_compat_server.catalogue import CATALOGUE
+from fakes.openai_compat_server.dialects import DIALECTS
+from fakes.openai_compat_server.over_trio import serve_trio_stream
+from harness.causes import PlannedRetriever
+from harness.driver import perform
+from harness.evidence import AtRest, Evidence, ModelCall
+from harness.hop_faults import FAULTS, Breaking, Broken, HopFault, Impostor, Lost, Refused
+from harness.memory_stream import End
+from harness.net import Sever, Way, refused
+from harness.plans import Call, Plan
+from harness.topics import OFF_TOPIC, TOPICS
+from harness.wire_log import MODEL, Piece, Record, What, WireLog
+from harness.wire_log import Way as Direction
+from harness.world import MODEL_HOST, World, open_world
+
+BFF_URL: Final = "http://bff"
+# Longer than any program keeps a connection that nobody uses.
+_QUIET_S: Final = 90.0
+_SMALL_BUFFER_BYTES: Final = 1024
+# Keys are not drawn from any seed: one set of them does for every world.
+_TLS: Final = Tls((MODEL_HOST,))
+
+
+def run(plan: Plan) -> Evidence:
+    """Play the plan. The same plan gives the same evidence, in any process."""
+    assert trio_run._ALLOW_DETERMINISTIC_SCHEDULING
+    dice, trio_run._r = trio_run._r, random.Random(plan.seed)
+    try:
+        return trio.run(_play, plan, clock=MockClock(autojump_threshold=0))
+    finally:
+        trio_run._r = dice
+
+
+async def _play(plan: Plan) -> Evidence:
+    network = _Network(plan)
+    retriever = PlannedRetriever(
+        {_question(call): call.search for call in plan.calls if call.search}
+    )
+    async with open_world(
+        [],
+        environ=plan.environ,
+        behaviour=behaviour_of(plan),
+        seed=plan.seed,
+        search=retriever,
+        way=network.way,
+        tls=_TLS if _is_secured(plan) else None,
+    ) as world:
+        await trio.testing.wait_all_tasks_blocked()
+        tasks = _tasks()
+        await _calls(plan, world)
+        ended_at = trio.current_time()
+        recovered = None if plan.drains else await _recovery(plan, world, network)
+        await trio.sleep(_QUIET_S)
+        return Evidence(
+            plan=plan,
+            wire=network.log,
+            model=tuple(_model_calls(world)),
+            searches=tuple(retriever.performed),
+            logs={name: tuple(running.lines()) for name, running in world.programs.items()},
+            at_rest=_at_rest(world, tasks),
+            recovered=recovered,
+            calls_end_at=ended_at,
+        )
+
+
+async def _calls(plan: Plan, world: World) -> None:
+    async with trio.open_nursery() as nursery:
+        for number, call in enumerate(plan.calls):
+            nursery.start_soon(_call, world, call, number)
+        for drain in plan.drains:
+            nursery.start_soon(_drain, world, drain.program, drain.at_s)
+
+
+async def _call(world: World, call: Call, number: int) -> None:
+    """Every client is one of its own, and gone for good when it has its answer."""
+    await trio.sleep(call.at_s)
+    async with world.network.client(timeout=None) as client:
+        await perform(client, BFF_URL, call, number)
+
+
+async def _drain(world: World, program: str, at_s: float) -> None:
+    await trio.sleep(at_s)
+    world.programs[program].stop.set()
+
+
+async def _recovery(plan: Plan, world: World, network: "_Network") -> str:
+    """The last word of an ordinary call, when everything that befell this world has stopped."""
+    network.heal()
+    asked = {call.topic for call in plan.calls}
+    fresh = next(topic for topic in range(len(TOPICS)) if topic not in asked)
+    async with world.network.client(timeout=None) as client:
+        answer = await perform(client, BFF_URL, Call(topic=fresh), len(plan.calls))
+    return answer.word
+
+
+def _is_secured(plan: Plan) -> bool:
+    return bool(plan.server) and CATALOGUE[plan.server].needs_tls
+
+
+def behaviour_of(plan: Plan) -> Behaviour:
+    """The model server of a plan: each question gets its call's scenario, however often it asks."""
+    rules = tuple(
+        Rule(play=(call.model,), text=_question(call), then=Then.LAST)
+        for call in plan.calls
+        if call.model
+    )
+    return Behaviour(
+        seed=plan.seed,
+        latency=parse_latency(plan.pace),
+        dialect=DIALECTS[plan.dialect],
+        scenario=plan.server,
+        script=Script(rules) if rules else None,
+    )
+
+
+def _question(call: Call) -> str:
+    return OFF_TOPIC if call.topic < 0 else TOPICS[call.topic].question
+
+
+@define
+class _Network:
+    """What befalls connections, and the log of all of them."""
+
+    plan: Plan
+    log: WireLog = field(factory=WireLog, init=False)
+    healed: Fake | None = None
+    _faults: dict[str, list[HopFault]] = field(init=False)
+    _breaking: list[Breaking] = field(factory=list, init=False)
+
+    def heal(self) -> None:
+        """From here on nothing befalls anybody, and another model server has the old one's port."""
+        tls = _TLS if _is_secured(self.plan) else None
+        usual = Behaviour(seed=self.plan.seed, latency=parse_latency(self.plan.pace))
+        self.healed = Fake(usual, tls=tls)
+        for breaking in self._breaking:
+            breaking.mended = True
+
+    def __attrs_post_init__(self) -> None:
+        self._faults = {}
+        for at in self.plan.hops:
+            self._faults.setdefault(at.host, []).append(FAULTS[at.fault])
+
+    def way(self, host: str, sever: Sever) -> Way:
+        if host == MODEL:
+            return self._to_the_model()
+        waiting = self._faults.get(host, []) if self.healed is None else []
+        return self._to_a_program(host, waiting.pop(0) if waiting else None, sever)
+
+    def _to_the_model(self) -> Way:
+        link = self.log.open(MODEL, trio.current_time(), "" if self.healed else self.plan.server)
+        taps = _Tap(self.log, link, "up"), _Tap(self.log, link, "down")
+        if self.healed is not None:
+            return Way(*taps, instead=partial(serve_trio_stream, fake=self.healed))
+        return Way(*taps)
+
+    def _to_a_program(self, host: str, fault: HopFault | None, sever: Sever) -> Way:
+        link = self.log.open(host, trio.current_time(), fault.name if fault else "")
+        up = _Tap(self.log, link, "up")
+        what = fault.what if fault else None
+        if isinstance(what, Refused):
+            raise refused(host)
+        breaking = Breaking(what, sever) if isinstance(what, Broken) else None
+        self._breaking += [breaking] if breaking else []
+        return Way(
+            up,
+            _Tap(self.log, link, "down", breaking),
+            instead=what.take if isinstance(what, Impostor) else None,
+            lost=isinstance(what, Lost),
+            capacity=_SMALL_BUFFER_BYTES if host == "bff" else Way().capacity,
+        )
+
+
+@frozen
+class _Tap:
+    """Notes what passes in one direction, and lets it be broken."""
+
+    log: WireLog
+    link: int
+    way: Direction
+    breaking: Breaking | None = None
+
+    def sent(self, data: bytes) -> bytes:
+        passed = self.breaking.pass_on(data) if self.breaking else data
+        self._note("sent", data)
+        if len(passed) < len(data) or (self.breaking and self.breaking.done):
+            self._note("broken")
+        return passed
+
+    def taken(self, size: int) -> None:
+        self._note("taken", size=size)
+
+    def ended(self, end: End) -> None:
+        self._note(end)
+
+    def _note(self, what: What, data: bytes = b"", size: int = 0) -> None:
+        now = trio.current_time()
+        self.log.records.append(Record(now, self.link, self.way, what, size or len(data), data))
+
+
+def _model_calls(world: World) -> Sequence[ModelCall]:
+    return [
+        ModelCall(
+            scenario=entry.scenario,
+            request=entry.request,
+            sent=tuple(Piece(chunk.at, chunk.data) for chunk in entry.chunks),
+            began_at=entry.began_at,
+            ended_at=entry.ended_at,
+            client_left_at=entry.client_left_at,
+            whole=entry.steps_sent == entry.steps_planned,
+        )
+        for entry in world.fake.journal.entries
+    ]
+
+
+def _at_rest(world: World, tasks_before: Counter[str]) -> AtRest:
+    gauges: dict[str, float] = {}
+    busy: dict[str, int] = {}
+    for name, running in world.programs.items():
+        busy[name] = running.program.drain.live
+        registry, labels = running.program.metrics.registry, {"service": name}
+        busy[name] += int(registry.get_sample_value("bsl_in_flight_calls", labels) or 0)
+        gauges[name] = registry.get_sample_value("bsl_open_upstream_streams", labels) or 0.0
+    return AtRest(
+        tasks_more=tuple(sorted((_tasks() - tasks_before).elements())),
+        busy=busy,
+        open_upstreams=gauges,
+        connections=tuple(link.host for link in world.network.links if not link.server.closed),
+        pooled=world.busy_connections(),
+    )
+
+
+def _tasks() -> Counter[str]:
+    """The tasks there are, ours and trio's, by name. Listening is what a server is for."""
+    root = trio.lowlevel.current_root_task()
+    waiting, names = [root] if root else [], Counter[str]()
+    while waiting:
+        task = waiting.pop()
+        names[task.name.rpartition(".")[2]] += 1
+        waiting += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+    del names["_serve_one_listener"]
+    return names

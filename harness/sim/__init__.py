@@ -1,0 +1,1 @@
+"""Random worlds: `python -m harness.sim`."""
