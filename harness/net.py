@@ -32,6 +32,7 @@ import trio
 
 from harness.memory_stream import WIRE_BYTES, End, MemoryStream, Tap, memory_pair
 from hop.lifetime import Drain, HopApp
+from hop.pool import make_transport
 from hop.serve import Limits, serve
 
 BACKLOG = 128  # connections made and not yet accepted; the next connect waits
@@ -186,14 +187,8 @@ class MemoryNetwork(httpcore.AsyncNetworkBackend):
 
         No cap on connections and no expiry: httpcore measures expiry with the real clock.
         """
-        transport = httpx.AsyncHTTPTransport(verify=False, trust_env=False)
-        transport._pool = httpcore.AsyncConnectionPool(
-            ssl_context=trust or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            max_connections=None,
-            keepalive_expiry=None,
-            network_backend=self,
-        )
-        return transport
+        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return make_transport(trust=trust or nobody, keep_idle_s=None, backend=self)
 
 
 @attrs.frozen(eq=False)

@@ -20,11 +20,11 @@ from contracts.reasons import ReasonCode
 from contracts.strict_json import ContractViolation
 from hop.exchange import ResponseBytes, send
 from hop.metrics import Metrics
+from hop.pool import make_transport
 
 _STATUS_OK = 200
 _LINGER_S = 0.02  # for the empty chunk that follows `done`
 _WHOLE_SECONDS = re.compile(r"[0-9]{1,6}")
-_KEEP_IDLE_S = 2.0  # Well under the 30 s after which our servers close an idle connection.
 # The literal map of foreign exceptions; the first that fits counts.
 _FAULTS: tuple[tuple[type[Exception], ReasonCode], ...] = (
     (httpx.ConnectTimeout, ReasonCode.HOP_UNREACHABLE),
@@ -49,16 +49,12 @@ class HopFault(Exception):
 
 
 def make_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """The one client of a process. No cap on connections: admission is the cap (a capped pool
-    of httpcore 1.0.9 jams when callers are cancelled while they wait for a place in it)."""
+    """The one client of a process; `transport` stands in for `hop.pool`'s own."""
     return httpx.AsyncClient(
-        transport=transport,
+        transport=transport or make_transport(),
         trust_env=False,
         follow_redirects=False,
         timeout=None,  # noqa: S113 - every call is inside a deadline of its own
-        limits=httpx.Limits(
-            max_connections=None, max_keepalive_connections=100, keepalive_expiry=_KEEP_IDLE_S
-        ),
         headers={"accept-encoding": "identity"},
     )
 

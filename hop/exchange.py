@@ -9,7 +9,6 @@ what they mean maps them.
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 
-import httpcore
 import httpx
 import trio
 from attrs import define, field
@@ -76,29 +75,14 @@ async def send(client: httpx.AsyncClient, make: Callable[[], httpx.Request]) -> 
         except DEAD_CONNECTION:
             if connecting.begun:
                 raise
-        except BaseException:
-            await connecting.abandon()
-            raise
 
 
 @define
 class _Connecting:
-    """What httpcore tells of the connection that a request is sent on: whether it is a new one.
-
-    httpcore 1.0.9 forgets a connection that is cancelled between its opening and its first use: it
-    would stay open for as long as the process lives. `abandon` closes it.
-    """
+    """What httpcore tells of the connection that a request is sent on: whether it is a new one."""
 
     begun: bool = False
-    _opened: object = None
 
-    async def trace(self, event: str, info: Mapping[str, object]) -> None:
+    async def trace(self, event: str, _: Mapping[str, object]) -> None:
         if event == "connection.connect_tcp.started":
             self.begun = True
-        elif event == "connection.connect_tcp.complete":
-            self._opened = info["return_value"]
-
-    async def abandon(self) -> None:
-        if isinstance(self._opened, httpcore.AsyncNetworkStream):
-            with trio.move_on_after(CLEANUP_MS / 1000, shield=True):
-                await self._opened.aclose()

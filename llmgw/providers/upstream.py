@@ -5,7 +5,6 @@ Foreign exceptions are mapped once, here (CONTRACT §7). A response is closed in
 however it is left.
 """
 
-import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from math import inf
@@ -76,7 +75,7 @@ class Sending:
     _wait: Wait
     is_reused: bool = field(default=True, init=False)
     _connected_at: float | None = field(default=None, init=False)
-    _stream: httpcore.AsyncNetworkStream | None = field(default=None, init=False)
+    _shaking_hands: bool = field(default=False, init=False)
     _scope: trio.CancelScope = field(factory=trio.CancelScope, init=False)
 
     async def run(self) -> httpx.Response:
@@ -87,9 +86,13 @@ class Sending:
         try:
             with self._scope:
                 return await self._client.send(self._request, stream=True)
+        except httpx.ConnectError as error:
+            if self._shaking_hands:
+                # It was reached: whatever ended the handshake, a reset too, ended TLS.
+                raise GenerationFault(ReasonCode.PROVIDER_TLS_ERROR, "no handshake") from error
+            raise
         finally:
             self._account()
-            await self._close_unfinished()
         if self._connected_at is None:
             raise GenerationFault(ReasonCode.PROVIDER_CONNECT_TIMEOUT, "not connected in time")
         raise self._wait.fault()
@@ -97,23 +100,15 @@ class Sending:
     async def _trace(self, event: str, info: Mapping[str, object]) -> None:
         if event == "connection.connect_tcp.started":
             self.is_reused = False
-        elif event == "connection.connect_tcp.complete":
-            stream = info["return_value"]
-            assert isinstance(stream, httpcore.AsyncNetworkStream)
-            self._stream = stream
+        elif event.startswith("connection.start_tls."):
+            self._shaking_hands = not event.endswith(".complete")
         elif event == "http11.send_request_headers.started" and _is_ours(info["request"]):
-            self._connected_at, self._stream = trio.current_time(), None
+            self._connected_at = trio.current_time()
             self._scope.deadline = self._connected_at + self._wait.left_s
 
     def _account(self) -> None:
         if self._connected_at is not None:
             self._wait.left_s -= trio.current_time() - self._connected_at
-
-    async def _close_unfinished(self) -> None:
-        """httpcore forgets a socket whose TLS handshake is cancelled: it is closed here."""
-        if self._stream is not None:
-            with trio.move_on_after(limits.CLEANUP_MS / 1000, shield=True):
-                await self._stream.aclose()
 
 
 @define
@@ -149,21 +144,9 @@ class Body:
 
 def fault_of(error: Exception) -> GenerationFault:
     """The fault for one of TRANSPORT_ERRORS. Its text is not kept: it may name addresses."""
-    code = CODES[type(error)]
-    if code is ReasonCode.PROVIDER_UNREACHABLE and _is_tls(error):
-        code = ReasonCode.PROVIDER_TLS_ERROR
-    return GenerationFault(code, type(error).__name__)
+    return GenerationFault(CODES[type(error)], type(error).__name__)
 
 
 def _is_ours(request: object) -> bool:
     """Not a proxy's CONNECT."""
     return isinstance(request, httpcore.Request) and request.method != b"CONNECT"
-
-
-def _is_tls(error: BaseException | None) -> bool:
-    """Refusals and TLS failures are one exception: only its causes tell them apart."""
-    while error is not None:
-        if isinstance(error, ssl.SSLError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

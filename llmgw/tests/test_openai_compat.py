@@ -18,6 +18,7 @@ from fakes.openai_compat_server import Behaviour, Ending, Fake, Plan, Rule, Scri
 from fakes.openai_compat_server.over_trio import serve_trio_stream
 from harness.memory_stream import MemoryStream
 from harness.net import MemoryNetwork
+from hop.pool import make_transport
 from llmgw.faults import GenerationFault
 from llmgw.prompt import reply_schema
 from llmgw.providers.openai_compat import OpenAICompat
@@ -375,9 +376,7 @@ async def test_fault_when_connecting_takes_too_long(
     connect_s: float, call: ModelCall, autojump_clock: MockClock
 ) -> None:
     network = Unanswering(connect_s)
-    transport = httpx.AsyncHTTPTransport(trust_env=False)
-    transport._pool = httpcore.AsyncConnectionPool(max_connections=None, network_backend=network)
-    async with httpx.AsyncClient(transport=transport) as client:
+    async with httpx.AsyncClient(transport=make_transport(backend=network)) as client:
         with pytest.raises(GenerationFault) as caught:
             async with OpenAICompat(client, "https://model/v1").open(call):
                 pass

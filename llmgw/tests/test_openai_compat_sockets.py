@@ -14,6 +14,7 @@ from contracts.reasons import ReasonCode
 from fakes.openai_compat_server import Behaviour, Fake, Latency, Rule, Script, Tls, serve
 from fakes.openai_compat_server.catalogue import CATALOGUE
 from hop.call import make_client
+from hop.pool import make_transport
 from llmgw.faults import GenerationFault
 from llmgw.providers.openai_compat import OpenAICompat
 from llmgw.providers.port import Content, ModelCall, PromptMessage
@@ -43,7 +44,7 @@ def playing(scenario: str, tls: Tls | None = None, script: Script | None = None)
 
 
 def trusting_client() -> httpx.AsyncClient:
-    return make_client(httpx.AsyncHTTPTransport(verify=TLS.trust(), trust_env=False))
+    return make_client(make_transport(trust=TLS.trust()))
 
 
 async def said(provider: OpenAICompat) -> str:

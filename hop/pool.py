@@ -1,0 +1,126 @@
+"""The connections of an HTTP client, none of them ever lost: httpcore's pool, and what it forgets.
+
+httpcore 1.0.9 loses two things when a call is cancelled at the wrong moment. A connection that was
+opened and not used yet stays in the pool, open and for nobody, as long as the process lives; one
+whose TLS handshake is under way is dropped unclosed. `LosslessPool` gives back the first,
+`Closing` the second. Cleanup is shielded, and bounded.
+"""
+
+import ssl
+from collections.abc import Iterable
+from typing import Final
+
+import httpcore
+import httpx
+import trio
+from attrs import frozen
+
+from contracts.limits import CLEANUP_MS
+
+_CONNECTIONS_IDLE: Final = 100
+_KEEP_IDLE_S: Final = 2.0  # Well under the 30 s after which our servers close an idle connection.
+
+
+def make_transport(
+    *,
+    trust: ssl.SSLContext | None = None,
+    keep_idle_s: float | None = _KEEP_IDLE_S,
+    backend: httpcore.AsyncNetworkBackend | None = None,
+) -> httpx.AsyncHTTPTransport:
+    """What carries an httpx client's calls. No cap on connections: admission is the cap (a capped
+    pool of httpcore 1.0.9 jams when callers are cancelled while they wait for a place in it).
+
+    `trust`: None is whom the system trusts. An idle connection is kept for `keep_idle_s` seconds,
+    None: until its peer closes it; httpcore measures that with the real clock. `backend`: None is
+    the system's sockets.
+    """
+    context = trust or httpx.create_ssl_context(trust_env=False)
+    transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
+    transport._pool = LosslessPool(
+        ssl_context=context,
+        max_connections=None,
+        max_keepalive_connections=_CONNECTIONS_IDLE,
+        keepalive_expiry=keep_idle_s,
+        network_backend=Closing(backend or httpcore.TrioBackend()),
+    )
+    return transport
+
+
+class LosslessPool(httpcore.AsyncConnectionPool):
+    """A pool that closes a connection which a call left before it could use it."""
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        """As httpcore's own."""
+        try:
+            return await super().handle_async_request(request)
+        except BaseException:
+            for connection in self._lost():
+                self._connections.remove(connection)
+                await _closed(connection)
+            raise
+
+    def _lost(self) -> list[httpcore.AsyncConnectionInterface]:
+        """Those that are neither at rest nor any call's."""
+        held = {waiting.connection for waiting in self._requests}
+        return [
+            connection
+            for connection in self._connections
+            if connection not in held and not connection.is_idle() and not connection.is_closed()
+        ]
+
+
+@frozen
+class Closing(httpcore.AsyncNetworkBackend):
+    """A network whose streams are closed when their TLS handshake comes to nothing."""
+
+    _network: httpcore.AsyncNetworkBackend
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """As the network's own."""
+        options = timeout, local_address, socket_options
+        return _Stream(await self._network.connect_tcp(host, port, *options))
+
+    async def sleep(self, seconds: float) -> None:
+        """As the network's own."""
+        await self._network.sleep(seconds)
+
+
+@frozen(eq=False)
+class _Stream(httpcore.AsyncNetworkStream):
+    _stream: httpcore.AsyncNetworkStream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            await _closed(self._stream)
+            raise
+
+    def get_extra_info(self, info: str) -> object:
+        return self._stream.get_extra_info(info)
+
+
+async def _closed(held: httpcore.AsyncConnectionInterface | httpcore.AsyncNetworkStream) -> None:
+    with trio.move_on_after(CLEANUP_MS / 1000, shield=True):
+        await held.aclose()
