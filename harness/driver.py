@@ -14,7 +14,7 @@ from harness.causes import CLIENTS, Asking
 from harness.evidence import CUT, LEFT, request_id, word_of
 from harness.plans import Call
 from harness.topics import OFF_TOPIC, TOPICS
-from hop.exchange import ResponseBytes
+from hop.exchange import RequestBytes, ResponseBytes
 
 _STALL_S = 30.0
 _OUT_OF_PATIENCE_S = 120.0
@@ -63,8 +63,7 @@ async def _asked(client: httpx.AsyncClient, base_url: str, call: Call, number: i
         content=asking.body,
         headers={**asking.headers, "x-request-id": request_id(number)},
     )
-    if asking.body_pause_s:
-        request.stream = _Paused(asking)
+    request.stream = _Paused(asking) if asking.body_pause_s else RequestBytes(asking.body)
     response = await client.send(request, stream=True)
     pieces, body = ResponseBytes(response), bytearray()
     try:

@@ -130,8 +130,10 @@ class Seen:
     @property
     def leaves(self) -> bool:
         row = CLIENTS.get(self.call.client)
-        return self.call.leaves_after_s is not None or (
-            row is not None and row.leaves_after_s is not None
+        return (
+            self.call.leaves_after_s is not None
+            or self.call.leaves_at_step is not None
+            or (row is not None and row.leaves_after_s is not None)
         )
 
     @property

@@ -24,7 +24,8 @@ _converter = cattrs.Converter(forbid_extra_keys=True)
 class Call:
     """One client's call. `topic` is an index into `harness.topics.TOPICS`; -1 is off topic.
 
-    `at_s` counts from the world's start. `leaves_after_s` counts from `at_s`; None: it stays.
+    `at_s` counts from the world's start. `leaves_after_s` counts from `at_s`, `leaves_at_step` the
+    steps that all tasks take from then on; None: it stays.
     """
 
     topic: int = 0
@@ -34,6 +35,7 @@ class Call:
     search: str = ""
     client: str = ""
     leaves_after_s: float | None = None
+    leaves_at_step: int | None = None
     citations_required: bool = True
 
 

@@ -98,8 +98,32 @@ async def _calls(plan: Plan, world: World) -> None:
 async def _call(world: World, call: Call, number: int) -> None:
     """Every client is one of its own, and gone for good when it has its answer."""
     await trio.sleep(call.at_s)
-    async with world.network.client(timeout=None) as client:
-        await perform(client, BFF_URL, call, number)
+    with trio.CancelScope() as patience:
+        leaver = _Leaver(call.leaves_at_step, patience, trio.lowlevel.current_trio_token())
+        if call.leaves_at_step is not None:
+            trio.lowlevel.add_instrument(leaver)
+        async with world.network.client(timeout=None) as client:
+            await perform(client, BFF_URL, call, number)
+    leaver.done = True
+
+
+@define(eq=False)
+class _Leaver(trio.abc.Instrument):
+    """Makes a client leave when so many steps of all tasks have been taken since it asked.
+
+    Steps, not time: so it leaves between any two wake-ups, also of the same moment.
+    """
+
+    steps: int | None
+    patience: trio.CancelScope
+    token: trio.lowlevel.TrioToken
+    done: bool = False
+    taken: int = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.taken += 1
+        if self.taken == self.steps and not self.done:
+            self.token.run_sync_soon(self.patience.cancel)
 
 
 async def _drain(world: World, program: str, at_s: float) -> None:

@@ -100,6 +100,9 @@ def _json(data: bytes) -> JsonObject:
 
 def answers_are_http(evidence: Evidence) -> Iterator[str]:
     """What our programs send can be read as HTTP/1.1, and a whole stream as events."""
+    for exchange in evidence.exchanges:
+        if not exchange.method:
+            yield f"asked of {exchange.host}: {exchange.unreadable}"
     for exchange in own_answers(evidence):
         if exchange.unreadable:
             yield f"{told(exchange)}: {exchange.unreadable}"

@@ -10,7 +10,7 @@ from typing import Final
 
 from harness.checkers.answers import own_answers, streams, told, wants_citations
 from harness.checkers.truth import shown_text
-from harness.evidence import LEFT, Evidence, last_word
+from harness.evidence import LEFT, PROGRAMS, Evidence, last_word
 from harness.model_text import answers_in, written
 from harness.wire_log import Exchange, Piece
 
@@ -59,12 +59,14 @@ def streams_are_never_silent(evidence: Evidence) -> Iterator[str]:
 
 def leaving_is_felt(evidence: Evidence) -> Iterator[str]:
     """When a client goes, every hop closes what it holds further inside, and asks nothing more."""
-    for exchange in evidence.by_host["bff"]:
+    faulty = {link.number for link in evidence.wire.links if link.fault}
+    for exchange in evidence.exchanges:
         left_at = exchange.left_at
-        if left_at is None:
+        if left_at is None or exchange.link in faulty:
             continue
+        further_in = PROGRAMS[PROGRAMS.index(exchange.host) + 1 :]
         for inner in evidence.exchanges:
-            if inner.request_id == exchange.request_id and inner.host != "bff":
+            if inner.request_id == exchange.request_id and inner.host in further_in:
                 yield from _still_there(inner, left_at, told(exchange))
         for seen in evidence.seen():
             if seen.request_id == exchange.request_id:

@@ -7,8 +7,6 @@ theirs: which came first is the clock's business.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from attrs import evolve
-
 from fakes.openai_compat_server.catalogue import CATALOGUE
 from harness.causes import CLIENTS, SEARCHES
 from harness.checkers.answers import own_answers, told
@@ -37,11 +35,12 @@ def ends_as_demanded(evidence: Evidence) -> Iterator[str]:
 
 
 def last_said(evidence: Evidence, seen: Seen) -> str:
-    """What the client saw; where it saw no end, what the BFF says of it."""
+    """What the client saw; where it did not wait for an end, what the BFF says of it."""
     word = seen.ends_in
-    if word in (LEFT, CUT):
+    row = CLIENTS.get(seen.call.client)
+    if word == LEFT or (word == CUT and row is not None and row.stops_reading):
         lines = evidence.said_in_log("bff", seen.request_id)
-        return str(lines[0]["reason_code"]) if lines else word
+        return str(lines[0]["reason_code"] or lines[0]["status"]) if lines else word
     return word
 
 
@@ -115,10 +114,19 @@ def log_and_answer_agree(evidence: Evidence) -> Iterator[str]:
             continue
         word = last_word(exchange)
         logged = [str(line["reason_code"] or line["status"]) for line in lines]
-        # A client that leaves as the last bytes go out was answered, and is gone.
-        answered = last_word(evolve(exchange, left_at=None)) if word == LEFT else word
-        if not {answered, *_LOGGED.get(word, ())}.intersection(logged):
+        if word == LEFT and _goes_as_it_ends(exchange):
+            continue
+        if not {word, *_LOGGED.get(word, ())}.intersection(logged):
             yield f"{told(exchange)}: answered {word}, logged {' and '.join(logged)}"
+
+
+def _goes_as_it_ends(exchange: Exchange) -> bool:
+    """Whether the client left in the very moment in which the end of its answer was on its way.
+
+    The end is sent when the call is over, and logged: whichever came first, it is the same moment.
+    """
+    sent_at = exchange.pieces[-1].at if exchange.pieces else exchange.answered_at
+    return sent_at is not None and sent_at == exchange.left_at
 
 
 def _times_asked(evidence: Evidence, exchange: Exchange) -> int:

@@ -11,7 +11,7 @@ from typing import Final
 
 from harness.checkers.answers import own_answers, told, wants_citations
 from harness.evidence import Evidence, Seen, last_word
-from harness.model_text import Written, shown_of, written
+from harness.model_text import Written, quotes, shown_of, written
 from harness.topics import TOPICS
 from harness.wire_log import Exchange
 
@@ -102,7 +102,7 @@ def citations_are_retrieved(evidence: Evidence) -> Iterator[str]:
             alias = aliases.get(str(item.get("chunk_id")))
             if "marker" in item and hit and item["marker"] != alias:
                 yield f"{told(exchange)}: {hit.chunk_id!r} is {alias}, not {item['marker']}"
-            if "marker" in item and f'"{item["marker"]}"' not in written:
+            if "marker" in item and not quotes(written, str(item["marker"])):
                 yield f"{told(exchange)}: no model cited {item['marker']}"
             if hit is None:
                 yield f"{told(exchange)}: {item.get('chunk_id')!r} was not retrieved"
