@@ -2,13 +2,14 @@
 
 Worlds are played side by side in as many processes as there are processors. A failure prints what
 was broken, the least plan in which it still is, and the one line that plays it again. Exit status 0
-when no checker spoke, 1 when one did, 2 for arguments that make no sense.
+when no checker spoke, 1 when one did, 2 for arguments that make no sense, 130 after Ctrl-C.
 """
 
 import argparse
 import multiprocessing
 import os
 import platform
+import signal
 import sys
 import time
 from collections import Counter
@@ -19,9 +20,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from harness.plans import Plan, from_json
-from harness.sim.worlds import Judged, divergence, judged, shrunk, world_of
+from harness.play import run
+from harness.sim.worlds import Judged, divergence, judged, shrunk, told, world_of
 
 _FAILURES_SHOWN = 3
+_STOPPED = 130  # as shells have it for Ctrl-C
 _LIBRARIES = ("trio", "hypercorn", "quart-trio", "httpx", "h11")
 
 
@@ -29,9 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status as the module's page says."""
     options = _options(arguments)
     if options.plan is not None:
-        return _one(options.plan)
+        return _one(options.plan, options.wire)
     began = time.perf_counter()
-    worlds = list(_played(options.seed, options.runs, options.jobs))
+    worlds: list[Judged] = []
+    try:
+        worlds.extend(_played(options.seed, options.runs, options.jobs))
+    except KeyboardInterrupt:
+        print(f"stopped after {len(worlds)} of {options.runs} worlds")
+        return _STOPPED
     took_s = time.perf_counter() - began
     failures = [world for world in worlds if world.violations]
     for world in failures[:_FAILURES_SHOWN]:
@@ -48,7 +56,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--jobs", type=_positive, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--plan", type=_plan, help="play this one plan, as a failure prints it")
-    return parser.parse_args(arguments)
+    parser.add_argument("--wire", action="store_true", help="with --plan: show all that passed")
+    options = parser.parse_args(arguments)
+    if options.wire and options.plan is None:
+        parser.error("--wire is for one plan: --plan")
+    return options
 
 
 def _positive(text: str) -> int:
@@ -69,13 +81,18 @@ def _played(seed: int, runs: int, jobs: int) -> Iterator[Judged]:
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("", total=runs)
-        with multiprocessing.get_context("spawn").Pool(min(jobs, runs)) as pool:
+        # Ctrl-C is for this process, which ends the others.
+        deaf = signal.signal, (signal.SIGINT, signal.SIG_IGN)
+        with multiprocessing.get_context("spawn").Pool(min(jobs, runs), *deaf) as pool:
             for world in pool.imap(world_of, range(seed, seed + runs), chunksize=4):
                 progress.advance(bar)
                 yield world
 
 
-def _one(plan: Plan) -> int:
+def _one(plan: Plan, wire: bool) -> int:
+    if wire:
+        for line in told(run(plan)):
+            print(line)
     world = judged(plan)
     print(f"trace {world.trace}: {', '.join(world.words)}")
     for line in world.violations:

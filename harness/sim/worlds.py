@@ -1,10 +1,15 @@
 """One random world: played, judged, and when it fails made as small as it still fails.
 
-judged(plan)           the verdict on one world
-shrunk(plan, …)        the least plan in which the same checker still speaks
-divergence(plan)       where two runs of the same plan part, if they do
+    world_of(seed)         draws a world and judges it
+    judged(plan)           the verdict on one world
+    shrunk(failing)        the least plan found in which the same checker still speaks
+    divergence(plan)       where two runs of the same plan part, if they do
+    told(evidence)         everything that passed, for people to read
+
+A failing world is replayed from its plan alone, so a plan is all that is ever kept of one.
 """
 
+import json
 from collections.abc import Iterator
 from itertools import zip_longest
 
@@ -75,6 +80,18 @@ def divergence(plan: Plan) -> str:
         if one != other:
             return f"step {at}: {one} / {other}"
     return ""
+
+
+def told(evidence: Evidence) -> Iterator[str]:
+    """Everything that passed, a line each, and then what each program logged."""
+    for record in evidence.wire.records:
+        arrow = "→" if record.way == "up" else "←"
+        what = repr(record.data) if record.data else f"{record.what} {record.size or ''}".rstrip()
+        host = evidence.wire.links[record.link].host
+        yield f"{record.at:10.6f} {arrow} {host} (connection {record.link}): {what}"
+    for program, lines in evidence.logs.items():
+        for line in lines:
+            yield f"{program}: {json.dumps(line)}"
 
 
 def _steps(evidence: Evidence) -> Iterator[str]:
