@@ -26,7 +26,6 @@ from harness.causes import Cause, causes
 from harness.checkers.answers import own_answers, wants_citations
 from harness.checkers.codes import last_said
 from harness.evidence import Evidence, word_of
-from harness.hop_faults import FAULTS, Broken
 from harness.order_breaks import CASES, Table, paths, table_of
 from harness.wire_log import MODEL, Event
 
@@ -56,12 +55,9 @@ def _performed(evidence: Evidence) -> Iterator[str]:
     for call in evidence.model:
         if call.scenario:
             yield f"model/{call.scenario}"
-    broken = {record.link for record in evidence.wire.records if record.what == "broken"}
-    for link in evidence.wire.links:
-        if link.fault and link.host == MODEL:
-            yield f"model/{link.fault}"
-        elif link.fault and (link.number in broken or not isinstance(_what(link.fault), Broken)):
-            yield f"hop/{link.host}:{link.fault}"
+    for link in evidence.faults_performed:
+        kind = "model/" if link.host == MODEL else f"hop/{link.host}:"
+        yield kind + link.fault
     for _, name in evidence.searches:
         yield f"search/{name}"
     for seen in evidence.seen():
@@ -69,10 +65,6 @@ def _performed(evidence: Evidence) -> Iterator[str]:
             yield f"client/{seen.call.client}"
     for drain in evidence.plan.drains:
         yield f"drain/{drain.program}"
-
-
-def _what(fault: str) -> object:
-    return FAULTS[fault].what
 
 
 def _steps(events: Sequence[Event]) -> list[str]:

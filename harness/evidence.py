@@ -17,9 +17,11 @@ from typing import Final
 from attrs import field, frozen
 
 from harness.causes import CLIENTS
+from harness.hop_faults import FAULTS, Broken
+from harness.model_text import Written, written
 from harness.plans import Call, Plan
 from harness.topics import OFF_TOPIC, TOPICS, Topic
-from harness.wire_log import MODEL, Exchange, Piece, WireLog, exchanges
+from harness.wire_log import MODEL, Exchange, LinkOpened, Piece, WireLog, exchanges
 
 CUT: Final = "(cut)"
 LEFT: Final = "(left)"
@@ -29,7 +31,7 @@ _DATE: Final = re.compile(rb"date: [^\r]*")
 LogLine = Mapping[str, object]
 
 
-@frozen
+@frozen(slots=False)
 class ModelCall:
     """One entry of the model server's journal: what it was asked, performed and sent."""
 
@@ -40,6 +42,11 @@ class ModelCall:
     ended_at: float | None
     client_left_at: float | None
     whole: bool  # all that was planned was sent
+
+    @cached_property
+    def written(self) -> Written:
+        """What it wrote, as far as it was sent."""
+        return written(self.sent)
 
 
 @frozen
@@ -91,10 +98,18 @@ class Evidence:
         used = {e.link for e in self.exchanges}
         return [
             link.fault
+            for link in self.faults_performed
+            if link.host != MODEL and (link.number in mine or link.number not in used)
+        ]
+
+    @cached_property
+    def faults_performed(self) -> Sequence[LinkOpened]:
+        """The connections that their fault did befall: one that breaks late may end before."""
+        broken = {record.link for record in self.wire.records if record.what == "broken"}
+        return [
+            link
             for link in self.wire.links
-            if link.fault
-            and link.host != MODEL
-            and (link.number in mine or link.number not in used)
+            if link.fault and (link.number in broken or not _breaks(link.fault))
         ]
 
     def model_calls(self, topic: Topic | None) -> tuple[ModelCall, ...]:
@@ -139,6 +154,10 @@ class Seen:
     @property
     def ends_in(self) -> str:
         return last_word(self.exchange) if self.exchange else LEFT
+
+
+def _breaks(fault: str) -> bool:
+    return fault in FAULTS and isinstance(FAULTS[fault].what, Broken)
 
 
 def request_id(number: int) -> str:

@@ -57,6 +57,7 @@ class _Wire:
     capacity: int = WIRE_BYTES
     unread: bytearray = attrs.field(factory=bytearray)
     end: End | None = None  # how the sender ended it, once it has; or the network, in its place
+    finished: bool = False  # the sender has closed its end
     severed: bool = False
     reader_gone: bool = False
     sending: bool = False
@@ -135,9 +136,10 @@ class _Wire:
         return taken
 
     def finish(self, end: End) -> None:
-        if self.end is None:
-            self.end = end
+        if not self.finished:
+            self.finished = True
             self.tap.ended(end)
+        self.end = self.end or end
         self.changed.unpark_all()
 
     def abandon(self) -> None:
@@ -189,7 +191,8 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         """Close with RST: the peer's next read or write fails at once."""
         if not self.closed:
             self._outward.unread.clear()
-            self._outward.end = None  # what it said before does not count any more
+            # What it said before does not count any more.
+            self._outward.end, self._outward.finished = None, False
             self._outward.finish("reset")
             self._inward.abandon()
 

@@ -133,6 +133,13 @@ def answers_in(text: str) -> Iterator[tuple[str, bool]]:
         yield _string_at(text, opening.end())
 
 
+def quotes(text: str, word: str) -> bool:
+    """Whether some whole JSON string in `text` is `word`, however it is escaped."""
+    ends = (quote.end() for quote in re.finditer('"', text))
+    # No character needs more than two escapes of six.
+    return any((word, True) == _string_at(text[end : end + 12 * len(word) + 1], 0) for end in ends)
+
+
 _ANSWER: Final = re.compile(r'"answer"\s*:\s*"')
 _ESCAPES: Final = {
     '"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t",

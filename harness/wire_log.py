@@ -12,6 +12,7 @@ listens. A connection to the model server is kept raw: what passes there is ofte
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
 import h11
@@ -94,7 +95,7 @@ class Exchange:
 
     `ended` tells of the answer: `whole` where HTTP says so, `cut` where the connection ended
     first, `open` where neither had happened. `left_at` is when the asking end closed, or reset,
-    before the answer's end.
+    before the answer's end. A request that is itself `unreadable` has no method and no answer.
     """
 
     link: int
@@ -132,6 +133,10 @@ class Exchange:
 
     def events(self) -> tuple[Event, ...]:
         """The events of the answer, comments left out; each at the time its last byte was sent."""
+        return self._events
+
+    @cached_property
+    def _events(self) -> tuple[Event, ...]:
         return tuple(event for event in self.frames() if event.name)
 
     def frames(self) -> tuple[Event, ...]:
@@ -175,8 +180,8 @@ class _Reader:
             yield self._exchange(request, asks, answers)
 
     def _exchange(self, asked: "_Message", asks: "_Half", answers: "_Half") -> Exchange:
-        assert isinstance(asked.head, h11.Request)
-        answer = answers.response(asked.head)
+        request = asked.head if isinstance(asked.head, h11.Request) else None
+        answer = answers.response(request) if request else None
         head = answer.head if answer and isinstance(answer.head, h11.Response) else None
         ended, end = answers.end_of(answer)
         left = asks.closed
@@ -186,9 +191,9 @@ class _Reader:
             link=self.link.number,
             host=self.link.host,
             asked_at=asked.at,
-            method=asked.head.method.decode(),
-            target=asked.head.target.decode(),
-            headers=_headers(asked.head),
+            method=request.method.decode() if request else "",
+            target=request.target.decode() if request else "",
+            headers=_headers(request) if request else {},
             body=b"".join(piece.data for piece in asked.pieces),
             status=head.status_code if head else None,
             answered_at=answer.at if answer and head else None,
@@ -237,14 +242,17 @@ class _Half:
             for place, record in enumerate(self._all)
             if record.way == self._way
         ]
-        self._sent = [(moment, it.data) for moment, it in own if it.what == "sent"]
+        self._sent = [(moment, it.data) for moment, it in own if it.what == "sent" and it.data]
         ends = (moment for moment, it in own if it.what in ("eof", "reset"))
         self.closed = next(ends, None)
 
     def request(self) -> _Message | None:
         if not self._left_over[1] and self._at == len(self._sent):
             return None
-        return self._message(_connection(h11.SERVER))
+        message = self._message(_connection(h11.SERVER))
+        # One whose head never came whole has asked for nothing.
+        is_one = message is not None and (message.head is not None or message.unreadable)
+        return message if is_one else None
 
     def response(self, request: h11.Request) -> _Message | None:
         connection = _connection(h11.CLIENT)

@@ -120,11 +120,11 @@ def exactly_one_done(evidence: Evidence) -> Iterator[str]:
             yield f"{told(exchange)}: {len(dones)} times `done`"
         if dones and dones[0] != len(events) - 1:
             yield f"{told(exchange)}: `{events[-1].name}` after `done`"
-        if not dones and exchange.left_at is None and not _stopped_reading(evidence, exchange):
+        if not dones and exchange.left_at is None and not stopped_reading(evidence, exchange):
             yield f"{told(exchange)}: no `done`"
 
 
-def _stopped_reading(evidence: Evidence, exchange: Exchange) -> bool:
+def stopped_reading(evidence: Evidence, exchange: Exchange) -> bool:
     """Whether the client at this request's beginning is one that does not read."""
     return any(
         call.client == "stops-reading" and request_id(number) == exchange.request_id

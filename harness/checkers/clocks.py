@@ -3,7 +3,7 @@
 Time is virtual, so limits are met exactly but for the tenth of a second that CONTRACT §6 grants.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from posixpath import commonprefix
 from typing import Final
@@ -11,8 +11,8 @@ from typing import Final
 from harness.checkers.answers import own_answers, streams, told, wants_citations
 from harness.checkers.truth import shown_text
 from harness.evidence import LEFT, PROGRAMS, Evidence, last_word
-from harness.model_text import answers_in, written
-from harness.wire_log import Exchange, Piece
+from harness.model_text import Written, answers_in
+from harness.wire_log import Exchange
 
 LIMITS_S: Final = {"bff": 20.0, "qs": 19.0, "llmgw": 15.0}
 _GRANTED_S: Final = 0.1
@@ -98,16 +98,16 @@ def text_flows(evidence: Evidence) -> Iterator[str]:
             continue
         proved = min((event.at for event in events if event.name == "citations"), default=0.0)
         for model in evidence.model_calls(call.topic):
-            line = _held_at(exchange, model.sent, proved)
+            line = _held_at(exchange, model.written, proved)
             if line and call.call.client != "stops-reading":
                 yield f"{told(exchange)}: {line}"
 
 
-def _held_at(exchange: Exchange, sent: Sequence[Piece], proved: float) -> str:
+def _held_at(exchange: Exchange, written: Written, proved: float) -> str:
     """The first moment at which too much of the written answer was not shown yet."""
     full, text = shown_text(exchange), ""
     deltas = [event for event in exchange.events() if event.name == "delta"]
-    for at, piece in written(sent).pieces:
+    for at, piece in written.pieces:
         text += piece
         if at < proved:
             continue

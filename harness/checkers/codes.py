@@ -9,7 +9,7 @@ from typing import Final
 
 from fakes.openai_compat_server.catalogue import CATALOGUE
 from harness.causes import CLIENTS, SEARCHES
-from harness.checkers.answers import own_answers, told
+from harness.checkers.answers import own_answers, stopped_reading, told
 from harness.evidence import CUT, LEFT, Evidence, Seen, last_word
 from harness.hop_faults import FAULTS, Impostor
 from harness.wire_log import Exchange
@@ -114,8 +114,8 @@ def log_and_answer_agree(evidence: Evidence) -> Iterator[str]:
             continue
         word = last_word(exchange)
         logged = [str(line["reason_code"] or line["status"]) for line in lines]
-        if word == LEFT and _goes_as_it_ends(exchange):
-            continue
+        if word == LEFT and (_goes_as_it_ends(exchange) or stopped_reading(evidence, exchange)):
+            continue  # What is on its way to a client that does not read, nobody here can know.
         if not {word, *_LOGGED.get(word, ())}.intersection(logged):
             yield f"{told(exchange)}: answered {word}, logged {' and '.join(logged)}"
 

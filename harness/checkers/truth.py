@@ -11,7 +11,7 @@ from typing import Final
 
 from harness.checkers.answers import own_answers, told, wants_citations
 from harness.evidence import Evidence, Seen, last_word
-from harness.model_text import Written, quotes, shown_of, written
+from harness.model_text import Written, quotes, shown_of
 from harness.topics import TOPICS
 from harness.wire_log import Exchange
 
@@ -43,7 +43,7 @@ def shown_text(exchange: Exchange) -> str:
 
 
 def _written(evidence: Evidence, seen: Seen) -> list[Written]:
-    return [written(call.sent) for call in evidence.model_calls(seen.topic)]
+    return [call.written for call in evidence.model_calls(seen.topic)]
 
 
 def text_is_the_models(evidence: Evidence) -> Iterator[str]:

@@ -19,7 +19,8 @@ from importlib.metadata import version
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from harness.plans import Plan, from_json
+from harness.causes import names
+from harness.plans import Plan, from_json, unplayable
 from harness.play import run
 from harness.sim.worlds import Judged, divergence, judged, shrunk, told, world_of
 
@@ -71,9 +72,12 @@ def _positive(text: str) -> int:
 
 def _plan(text: str) -> Plan:
     try:
-        return from_json(text)
+        plan = from_json(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"no plan: {error}") from None
+    if faults := "; ".join(unplayable(plan, names())):
+        raise argparse.ArgumentTypeError(f"no plan: {faults}")
+    return plan
 
 
 def _played(seed: int, runs: int, jobs: int) -> Iterator[Judged]:

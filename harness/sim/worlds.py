@@ -20,8 +20,9 @@ from harness.checkers import judge
 from harness.checkers.codes import last_said
 from harness.coverage import owed
 from harness.evidence import Evidence, trace_hash
-from harness.plans import Plan, draw, smaller
+from harness.plans import Plan, smaller
 from harness.play import run
+from harness.sim.drawn import draw
 
 _SHRINKS_MAX = 200
 _OWED = {item.split()[1].partition("/")[2] for item in owed() if item.startswith("cause client/")}
