@@ -1,7 +1,8 @@
 """What a model server really wrote, out of the bytes it sent: read leniently, by no code of ours.
 
 `written(pieces)` is the text of every content delta with the time it was sent, whatever else is
-wrong with the stream; a plain answer is one delta. `finish_reasons` are those that were said.
+wrong with the stream, up to its `[DONE]`; a plain answer is one delta. `finish_reasons` are those
+that were said.
 """
 
 import json
@@ -16,6 +17,7 @@ from attrs import frozen
 from harness.wire_log import Piece
 
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
+_LAST: Final = b"[DONE]"
 _HEAD_BYTES_MAX: Final = 2_000_000
 
 
@@ -60,12 +62,14 @@ def _payloads(sent: Sequence[Piece]) -> Iterator[tuple[float, dict[str, object]]
         for line in whole:
             lines.append(line)
             if not line:
-                yield from ((at, payload) for payload in _event(lines))
+                if _data(lines) == _LAST:
+                    return
+                yield from ((at, payload) for payload in _object(_data(lines)))
                 lines = []
     if "event-stream" not in kind:
         yield from ((sent[-1].at, payload) for payload in _object(body))
     else:
-        yield from ((sent[-1].at, payload) for payload in _event([*lines, body]))
+        yield from ((sent[-1].at, payload) for payload in _object(_data([*lines, body])))
 
 
 def _split(body: bytes) -> list[bytes]:
@@ -75,9 +79,8 @@ def _split(body: bytes) -> list[bytes]:
     return [*lines[:-1], lines[-1] + held]
 
 
-def _event(lines: list[bytes]) -> Iterator[dict[str, object]]:
-    data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
-    return _object(b"\n".join(data))
+def _data(lines: list[bytes]) -> bytes:
+    return b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
 
 
 def _object(data: bytes) -> Iterator[dict[str, object]]:

@@ -1,7 +1,7 @@
 """What happens in one world, as data: the calls, and whatever befalls them.
 
     Plan, Call             one world; `to_json` and `from_json` are the same as text
-    draw(seed)             a random world: same seed, same plan
+    unplayable(plan, …)    why a plan that somebody wrote makes no sense
     smaller(plan)          simpler plans, the boldest first, for finding the least that still fails
 
 Names are those of the catalogues: `model` of the fake's scenarios, `search` and `client` of
@@ -9,7 +9,6 @@ Names are those of the catalogues: `model` of the fake's scenarios, `search` and
 """
 
 import json
-import random
 from collections.abc import Iterator, Mapping
 
 import cattrs
@@ -17,6 +16,11 @@ from attrs import asdict, evolve, field, fields_dict, frozen
 
 from harness.topics import TOPICS
 
+PROGRAMS = ("bff", "qs", "llmgw")
+# What a call can do without, in the order in which it is tried.
+_SMALLER = (
+    "model", "search", "client", "leaves_after_s", "leaves_at_step", "at_s", "citations_required",
+)  # fmt: skip
 _converter = cattrs.Converter(forbid_extra_keys=True)
 
 
@@ -75,8 +79,11 @@ class Plan:
 
 def from_json(text: str) -> Plan:
     """Raises ValueError for what is no plan."""
+    fields = json.loads(text)
+    if not isinstance(fields, dict):
+        raise ValueError("a plan is an object")  # noqa: TRY004 - of JSON, not of Python
     try:
-        return _converter.structure(json.loads(text), Plan)
+        return _converter.structure(fields, Plan)
     except cattrs.BaseValidationError as error:
         raise ValueError("; ".join(cattrs.transform_error(error))) from None
 
@@ -106,47 +113,27 @@ class Names:
     dialects: tuple[str, ...]
 
 
-def draw(seed: int, names: Names) -> Plan:
-    """A random world out of these names: most of it as usual, so that faults meet good calls."""
-    dice = random.Random(seed)
-    topics = dice.sample(range(-1, len(TOPICS)), dice.choice((1, 2, 2, 3, 4)))
-    calls = tuple(_call(dice, topic, names) for topic in topics)
-    hops = [
-        HopFaultAt(dice.choice(("qs", "llmgw")), dice.choice(names.hop_faults))
-        for _ in range(dice.choice((0, 0, 0, 0, 1, 2)))
-    ]
-    drains = [
-        Drain(dice.choice(("bff", "qs", "llmgw")), round(dice.uniform(0, 6), 3))
-        for _ in range(dice.random() < _RARE)
-    ]
-    return Plan(
-        seed=seed,
-        calls=calls,
-        hops=tuple(hops),
-        drains=tuple(drains),
-        server=dice.choice(names.servers) if dice.random() < _RARE else "",
-        dialect=dice.choice(names.dialects),
-        pace=f"ttft={dice.choice((1, 80, 900))}ms,itl={dice.choice((1, 8, 150))}ms",
-        environ={} if dice.random() > _RARE else {dice.choice(_NOT_STREAMING): "false"},
-    )
-
-
-_RARE = 0.06
-_NOT_STREAMING = ("LLM_STREAM_ENABLED", "QS_CHAT_STREAM_ENABLED")
-
-
-def _call(dice: random.Random, topic: int, names: Names) -> Call:
-    leaves_after_s = round(dice.choice((0.0, 0.1, 0.5, 3.0, 20.0)) * dice.random(), 4)
-    return Call(
-        topic=topic,
-        stream=dice.random() < 0.7,
-        at_s=round(dice.choice((0.0, dice.uniform(0, 3))), 4),
-        model=dice.choice(names.models) if dice.random() < 0.4 else "",
-        search=dice.choice(names.searches) if dice.random() < 0.08 else "",
-        client=dice.choice(names.clients) if dice.random() < 0.08 else "",
-        leaves_after_s=leaves_after_s if dice.random() < 0.2 else None,
-        citations_required=dice.random() < 0.9,
-    )
+def unplayable(plan: Plan, names: Names) -> Iterator[str]:
+    """Why this plan makes no sense: names that no catalogue has, two calls about the same."""
+    for call in plan.calls:
+        for known, what in (
+            (names.models, call.model),
+            (names.searches, call.search),
+            (names.clients, call.client),
+        ):
+            if what not in ("", *known):
+                yield f"nothing is called {what!r}"
+        if not -1 <= call.topic < len(TOPICS):
+            yield f"there is no topic {call.topic}"
+    topics = {call.topic for call in plan.calls}
+    if len(topics) < len(plan.calls) or topics.issuperset(range(len(TOPICS))):
+        yield "each call has a topic of its own, and one is left over"
+    for at in plan.hops:
+        if at.host not in ("qs", "llmgw") or at.fault not in names.hop_faults:
+            yield f"no fault is called {at.host}:{at.fault}"
+    yield from (f"no program {it.program!r}" for it in plan.drains if it.program not in PROGRAMS)
+    if plan.server not in ("", *names.servers) or plan.dialect not in names.dialects:
+        yield f"no model server is {plan.server!r} of {plan.dialect!r}"
 
 
 def smaller(plan: Plan) -> Iterator[Plan]:
@@ -154,12 +141,15 @@ def smaller(plan: Plan) -> Iterator[Plan]:
     for at in range(len(plan.calls)):
         if len(plan.calls) > 1:
             yield evolve(plan, calls=plan.calls[:at] + plan.calls[at + 1 :])
+    for at in range(len(plan.hops)):
+        if len(plan.hops) > 1:
+            yield evolve(plan, hops=plan.hops[:at] + plan.hops[at + 1 :])
     for name in ("hops", "drains", "server", "environ", "dialect", "pace"):
         usual = getattr(Plan(), name)
         if getattr(plan, name) != usual:
             yield evolve(plan, **{name: usual})
     for at, call in enumerate(plan.calls):
-        for name in ("model", "search", "client", "leaves_after_s", "at_s", "citations_required"):
+        for name in _SMALLER:
             usual = getattr(Call(), name)
             if getattr(call, name) != usual:
                 less = evolve(call, **{name: usual})
