@@ -120,7 +120,7 @@ class _Leaver(trio.abc.Instrument):
     done: bool = False
     taken: int = 0
 
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - trio's
         self.taken += 1
         if self.taken == self.steps and not self.done:
             self.token.run_sync_soon(self.patience.cancel)

@@ -5,23 +5,9 @@ over any stream, under asyncio or trio. Refuses what the real API refuses; never
 draws an unseeded number to decide what is sent. For raw trio streams see `over_trio`.
 """
 
-from fakes.openai_compat_server.connection import Fake, Limits, serve_stream
-from fakes.openai_compat_server.control import (
-    Chunk,
-    Entry,
-    Journal,
-    Playing,
-    Sessions,
-    TooManySessions,
-)
-from fakes.openai_compat_server.http_request import HttpRequest
-from fakes.openai_compat_server.listener import serve
-from fakes.openai_compat_server.pacing import Latency, parse_latency
-from fakes.openai_compat_server.plan import Ending, Plan, Step
-from fakes.openai_compat_server.raw_response import raw
-from fakes.openai_compat_server.responses import Behaviour, plan_response
-from fakes.openai_compat_server.script import Rule, Script, Then
-from fakes.openai_compat_server.tls import Tls, TlsUnavailable
+from typing import TYPE_CHECKING
+
+from fakes.openai_compat_server.extra import Refusing
 
 __all__ = [
     "Behaviour",
@@ -33,6 +19,7 @@ __all__ = [
     "Journal",
     "Latency",
     "Limits",
+    "OpenAIFake",
     "Plan",
     "Playing",
     "Rule",
@@ -48,4 +35,30 @@ __all__ = [
     "raw",
     "serve",
     "serve_stream",
+    "serving",
 ]
+
+try:
+    from fakes.openai_compat_server.connection import Fake, Limits, serve_stream
+    from fakes.openai_compat_server.control import (
+        Chunk,
+        Entry,
+        Journal,
+        Playing,
+        Sessions,
+        TooManySessions,
+    )
+    from fakes.openai_compat_server.http_request import HttpRequest
+    from fakes.openai_compat_server.listener import serve
+    from fakes.openai_compat_server.openai_fake import OpenAIFake
+    from fakes.openai_compat_server.pacing import Latency, parse_latency
+    from fakes.openai_compat_server.plan import Ending, Plan, Step
+    from fakes.openai_compat_server.raw_response import raw
+    from fakes.openai_compat_server.responses import Behaviour, plan_response
+    from fakes.openai_compat_server.script import Rule, Script, Then
+    from fakes.openai_compat_server.served import serving
+    from fakes.openai_compat_server.tls import Tls, TlsUnavailable
+except ModuleNotFoundError as fault:
+    # Whoever starts a program imports this first, and has a line of its own to say about it.
+    if not TYPE_CHECKING:
+        __getattr__ = Refusing(__name__, __all__, fault)

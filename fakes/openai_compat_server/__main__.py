@@ -10,17 +10,21 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import anyio
+from fakes.openai_compat_server.extra import or_exit
 
-from fakes.openai_compat_server.catalogue import near_names
-from fakes.openai_compat_server.connection import Fake
-from fakes.openai_compat_server.control import Entry, Journal
-from fakes.openai_compat_server.listener import serve
-from fakes.openai_compat_server.listing import LISTINGS
-from fakes.openai_compat_server.options import Options, parse_options, program_name
-from fakes.openai_compat_server.responses import Behaviour
-from fakes.openai_compat_server.tls import LOOPBACK_NAMES, Tls, write_authority
+with or_exit("openai-fake"):
+    import anyio
 
+    from fakes.openai_compat_server.catalogue import near_names
+    from fakes.openai_compat_server.connection import Fake
+    from fakes.openai_compat_server.control import Entry, Journal
+    from fakes.openai_compat_server.listener import serve
+    from fakes.openai_compat_server.listing import LISTINGS
+    from fakes.openai_compat_server.options import Options, parse_options, program_name
+    from fakes.openai_compat_server.responses import Behaviour
+    from fakes.openai_compat_server.tls import LOOPBACK_NAMES, Tls, write_authority
+
+_ADMIN = "/__admin/journal, /__admin/script, /__admin/unplayed"
 _BANNER = """\
 OpenAI-compatible fake: {base}/v1
 {dialect} dialect, persona {persona}, seed {seed}; first token after {ttft:g} ms, then one every
@@ -135,7 +139,7 @@ def _banner(options: Options, port: int, ca: Path | None) -> str:
         ttft=options.latency.ttft_s * 1000,
         itl=options.latency.itl_s * 1000,
         scenario=f" Playing {options.scenario}." if options.scenario else "",
-        admin=" Admin at /__admin/{journal,script,unplayed}." if options.admin else "",
+        admin=f" Admin at {_ADMIN}." if options.admin else "",
         authority=f"\nClients must trust the authority in {ca}." if ca else "",
         curl=f"curl -N --cacert {shlex.quote(str(ca))}" if ca else "curl -N",
         body=json.dumps({"model": "fake", "stream": True, "messages": messages}),

@@ -6,7 +6,9 @@
     PUT    /__admin/script      play this one, TOML or JSON, from its first rule on
     DELETE /__admin/script      play what the server was started with again; a session, nothing
     GET    /__admin/unplayed    what no request came for, and the requests no rule had a part for
+    GET    /__admin/            these, for whoever has forgotten them
 
+`unmatched` beside `unplayed` is of a strict script: any other lets such requests pass.
 `x-fake-session: NAME` says whose: requests that carry it see that session's script and journal
 only. Everything answered is JSON; bytes are `utf8` where they are that, else `base64`. Refuses
 web pages (403, `admin_access`), a script that can not be understood (400, with its line) and, once
@@ -72,13 +74,28 @@ def plan_admin(
         return _plan(request, *_error(403, why))
     methods = _ROUTES.get(request.path)
     if methods is None:
-        return None
+        return _plan(request, *_unknown(request)) if request.path.startswith(_FOLDER) else None
     method = "GET" if request.method == "HEAD" else request.method
     if method in methods:
         desk = _Desk(session, request.body, journal, sessions, now)
         return _plan(request, *methods[method](desk))
     allow = ", ".join(sorted(methods))
     return _plan(request, *_error(405, f"Only {allow} here."), ("allow", allow))
+
+
+def plan_admin_off(request: HttpRequest) -> Plan | None:
+    """What a server that was started without it says for its paths; None for all other paths."""
+    if not request.path.startswith(_FOLDER):
+        return None
+    return _plan(request, *_error(404, "The admin API is off: start with --admin."))
+
+
+def _unknown(request: HttpRequest) -> _Answer:
+    return _error(404, f"No {request.path} here: {', '.join(_ROUTES)}.")
+
+
+def _read_paths(_: _Desk) -> _Answer:
+    return 200, {"paths": {path: sorted(methods) for path, methods in _ROUTES.items()}}
 
 
 def _read_journal(desk: _Desk) -> _Answer:
@@ -117,6 +134,7 @@ def _read_unplayed(desk: _Desk) -> _Answer:
 
 
 _ROUTES: Mapping[str, Mapping[str, Callable[[_Desk], _Answer]]] = {
+    _FOLDER: {"GET": _read_paths},
     "/__admin/journal": {"GET": _read_journal, "DELETE": _clear_journal},
     "/__admin/script": {"GET": _read_script, "PUT": _load_script, "DELETE": _reset_script},
     "/__admin/unplayed": {"GET": _read_unplayed},

@@ -3,7 +3,7 @@
 import anyio
 from attrs import define, evolve, field, frozen
 
-from fakes.openai_compat_server.admin import plan_admin, session_of
+from fakes.openai_compat_server.admin import plan_admin, plan_admin_off, session_of
 from fakes.openai_compat_server.control import Asked, Chunk, Journal, Playing, Sessions
 from fakes.openai_compat_server.http_request import (
     HttpRequest,
@@ -22,7 +22,7 @@ from fakes.openai_compat_server.responses import (
     plan_response,
     plan_scripted,
 )
-from fakes.openai_compat_server.script import Script
+from fakes.openai_compat_server.script import Script, asked_of
 from fakes.openai_compat_server.stage import Inbox, Wire, perform
 from fakes.openai_compat_server.tape import Tape
 from fakes.openai_compat_server.tls import Tls, check_has_tls
@@ -31,6 +31,7 @@ from fakes.openai_compat_server.tls_wire import secured
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _GOODBYE_LIMIT_S = 1.0
 _CLEANUP_LIMIT_S = 0.1
+_ALONE = Moment()
 
 
 @frozen
@@ -76,13 +77,20 @@ class Fake:
         """The server's own session's."""
         return self.sessions.playing("")
 
-    def plan(self, request: HttpRequest, session: str, moment: Moment) -> Plan:
-        """What the session's script has next for a request for work; else the ordinary response."""
+    def plan(self, request: HttpRequest, session: str, moment: Moment = _ALONE) -> Plan:
+        """What the session's script has next for the request; else the ordinary response.
+
+        What the server refuses by itself, a wrong path or a body that makes no sense, uses up no
+        step of a script. Bytes given by the script are its own, whatever they answer.
+        """
         playing = self.sessions.playing(session)
-        if not playing.has_a_say:
+        if not playing.has_a_say or not playing.decides(asked := asked_of(request)):
             return plan_response(self.behaviour, request, moment)
-        name = playing.next_for(request, self.behaviour.seed)
-        return plan_scripted(self.behaviour, request, name, playing.script.strict, moment)
+        chosen, progress = playing.choice(asked, self.behaviour.seed)
+        plan = plan_scripted(self.behaviour, request, chosen, playing.script.strict, moment)
+        if isinstance(chosen, Plan) or not plan.is_refusal:
+            playing.progress = progress
+        return plan
 
 
 async def serve_stream(wire: Wire, fake: Fake) -> None:
@@ -152,6 +160,8 @@ class _Conversation:
         fake, now = self.fake, anyio.current_time()
         interim, self.tape.interim = self.tape.interim, ()
         asked = Asked(request.line, self.tape.cut(), interim=interim)
+        if not fake.admin and (plan := plan_admin_off(request)):
+            return await self._perform(asked, plan, fake.journal)
         if self.admin:
             plan = plan_admin(request, fake.journal, fake.sessions, now)
             if plan is not None:
@@ -159,7 +169,7 @@ class _Conversation:
                 return await self._perform(asked, plan, Journal(entries_max=0))
             asked = evolve(asked, session=session_of(request))
         if request.method != "POST":
-            return await self._perform(asked, plan_response(fake.behaviour, request), fake.journal)
+            return await self._perform(asked, fake.plan(request, asked.session), fake.journal)
         with fake.occupancy.one_more(now) as moment:
             plan = fake.plan(request, asked.session, moment)
             return await self._perform(asked, plan, fake.journal)

@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 from attrs import define, field, frozen
 
-from fakes.openai_compat_server.http_request import HttpRequest
+from fakes.openai_compat_server import script as scripts
+from fakes.openai_compat_server.catalogue import PREFIX
 from fakes.openai_compat_server.plan import Plan
-from fakes.openai_compat_server.script import Playable, Progress, Script, asked_of, choose, unplayed
+from fakes.openai_compat_server.script import Playable, Progress, Script
 
 JOURNAL_ENTRIES_MAX = 1_000
 JOURNAL_BYTES_MAX = 32 * 1024 * 1024
@@ -160,19 +161,26 @@ class Playing:
     def has_a_say(self) -> bool:
         return bool(self.script.rules) or self.script.strict
 
-    def next_for(self, request: HttpRequest, seed: int) -> Playable | None:
-        """What this request gets; None when no rule has anything for it."""
-        chosen, self.progress = choose(self.script, asked_of(request), self.progress, seed)
-        return chosen
+    def decides(self, asked: scripts.Asked) -> bool:
+        """Whether the script says what this request gets: not where its model names a scenario."""
+        return not asked.model.startswith(PREFIX) and scripts.decides(self.script, asked)
+
+    def choice(self, asked: scripts.Asked, seed: int) -> tuple[Playable | None, Progress]:
+        """What this request gets, None when no rule has anything for it; and the way on from there.
+
+        Whoever plays it keeps that as `progress`: a request that the server refuses by itself uses
+        up nothing.
+        """
+        return scripts.choose(self.script, asked, self.progress, seed)
 
     @property
     def unplayed(self) -> tuple[str, ...]:
-        return unplayed(self.script, self.progress)
+        return scripts.unplayed(self.script, self.progress)
 
     @property
     def unmatched(self) -> tuple[str, ...]:
-        """The requests that no rule had anything for."""
-        return self.progress.unmatched
+        """The requests that a strict script had nothing for; any other script lets them pass."""
+        return self.progress.unmatched if self.script.strict else ()
 
 
 class TooManySessions(Exception):

@@ -1,14 +1,16 @@
 """The catalogue as a list: for a shell, as JSON, and as the tables of the documentation."""
 
 import json
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from attrs import evolve
 
-from fakes.openai_compat_server.catalogue import FAMILIES, ORDINARY_NAME
+from fakes.openai_compat_server.catalogue import FAMILIES
 from fakes.openai_compat_server.scenario import ORDINARY, Face, Scenario
+from fakes.openai_compat_server.script import ORDINARY as ORDINARY_NAME
 
 _Families = Mapping[str, tuple[Scenario, ...]]
 _TITLES: Final[Mapping[str, str]] = {
@@ -35,7 +37,8 @@ _CONTENT_HEAD: Final = """\
 Each of them takes the answer that the persona gives and writes it as a model is known to write it:
 fenced, cut short, with a key renamed or a source invented. They are made for clients that ask for
 JSON with citations, `{"citations": [{"chunk_id": "c1"}], "answer": "… [c1]"}`, as the gateway of
-this project does; those that spoil the JSON itself serve any client that asks for JSON.
+this project does; where the persona's answer is none such, one stands in for it. Those that spoil
+the JSON itself serve any client that asks for JSON.
 
 They are asked for as all scenarios are: the model `fake:content-fence`, `.play("content-fence")`.
 [The README](README.md) explains that and lists the others. The last column is the reason code in
@@ -63,7 +66,7 @@ def as_json(words: Sequence[str] = ()) -> str:
 def as_markdown(words: Sequence[str] = ()) -> str:
     """A table for each family of the scenarios that `as_text` lists; empty where none is."""
     found = _found(words)
-    return "\n\n".join(f"**{_TITLES[it]}**\n\n{_table(found[it], ends=True)}" for it in found)
+    return "\n\n".join(f"**{_TITLES[it]}**\n\n{_table(found[it])}" for it in found)
 
 
 LISTINGS: Final[Mapping[str, Callable[[Sequence[str]], str]]] = {
@@ -73,24 +76,28 @@ LISTINGS: Final[Mapping[str, Callable[[Sequence[str]], str]]] = {
 }
 
 
-def readme_tables() -> str:
+def readme_table() -> str:
     """The README's: every fault of the wire, and no reason codes, which are this project's own."""
-    shown = (family for family in FAMILIES if family != _CONTENT)
-    return "\n\n".join(f"**{_TITLES[it]}**\n\n{_table(FAMILIES[it], ends=False)}" for it in shown)
+    lines = ["| scenario | what it does |", "|---|---|"]
+    for family in FAMILIES:
+        if family != _CONTENT:
+            rows = _rows(FAMILIES[family], ends=False)
+            lines += [f"| **{_TITLES[family]}** | |", *rows]
+    return "\n".join(lines)
 
 
 def content_page() -> str:
     """The page of the scenarios that change what the model writes."""
-    return f"{_CONTENT_HEAD}{_table(FAMILIES[_CONTENT], ends=True)}\n"
+    return f"{_CONTENT_HEAD}{_table(FAMILIES[_CONTENT])}\n"
 
 
 def _found(words: Sequence[str]) -> _Families:
-    """The families with those of their scenarios that have all the words, in any case."""
-    wanted = [word.casefold() for word in words]
+    """The families with those of their scenarios that have all the words, or words so begun."""
+    wanted = [re.compile(rf"(?<!\w){re.escape(word)}", re.IGNORECASE) for word in words]
 
     def fits(scenario: Scenario) -> bool:
-        text = f"{scenario.name} {scenario.about}".casefold()
-        return all(word in text for word in wanted)
+        text = f"{scenario.name} {scenario.about}"
+        return all(word.search(text) for word in wanted)
 
     found = {family: tuple(filter(fits, scenarios)) for family, scenarios in _ALL.items()}
     return {family: scenarios for family, scenarios in found.items() if scenarios}
@@ -103,15 +110,17 @@ def _text(scenarios: Sequence[Scenario]) -> Iterator[str]:
         yield textwrap.fill(about, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
 
 
-def _table(scenarios: Sequence[Scenario], ends: bool) -> str:
-    head = "| scenario | what it does |" + (" this project's gateway |" if ends else "")
-    lines = [head, "|---|---|" + ("---|" if ends else "")]
+def _table(scenarios: Sequence[Scenario]) -> str:
+    head = ("| scenario | what it does | this project's gateway |", "|---|---|---|")
+    return "\n".join([*head, *_rows(scenarios, ends=True)])
+
+
+def _rows(scenarios: Sequence[Scenario], ends: bool) -> Iterator[str]:
     for scenario in scenarios:
         about = scenario.about + _condition(scenario, told_by_ends=ends)
-        end = f" {_ends(scenario)} |" if ends else ""
         escaped = about.replace("|", "\\|")
-        lines.append(f"| `{_call(scenario)}` | {escaped} |{end}")
-    return "\n".join(lines)
+        end = f" {_ends(scenario)} |" if ends else ""
+        yield f"| `{_call(scenario)}` | {escaped} |{end}"
 
 
 def _row(family: str, scenario: Scenario) -> Mapping[str, object]:

@@ -10,10 +10,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final, NoReturn
 
-from attrs import frozen
+from attrs import field, frozen
 
 from fakes.openai_compat_server.admin_access import is_loopback
 from fakes.openai_compat_server.catalogue import BadParameter, UnknownScenario, parse
+from fakes.openai_compat_server.command_help import (
+    DESCRIPTION,
+    EPILOG,
+    LIST_DESCRIPTION,
+    LIST_EPILOG,
+    SERVE_DESCRIPTION,
+    SERVE_EPILOG,
+    USAGE,
+)
 from fakes.openai_compat_server.dialects import DIALECTS, Dialect
 from fakes.openai_compat_server.pacing import LATENCY_HELP, Latency, parse_latency
 from fakes.openai_compat_server.persona import PERSONAS
@@ -27,48 +36,6 @@ from fakes.openai_compat_server.tls import TlsUnavailable, check_tls, handshake_
 MODULE: Final = "python -m fakes.openai_compat_server"
 _DISTRIBUTION: Final = "bsl"
 _SERVE: Final = "serve"
-_USAGE: Final = "%(prog)s [serve] [options]\n       %(prog)s scenarios [options] [WORD ...]"
-_DESCRIPTION: Final = """\
-An OpenAI-compatible model server without a model, for testing clients offline:
-
-  POST /v1/chat/completions   plain and streamed, with tools and JSON schemas
-  POST /v1/completions        plain and streamed
-  POST /v1/embeddings
-  GET  /v1/models, /health
-
-It fails in every way that `scenarios` lists. The same seed and request give the same bytes."""
-_EPILOG: Final = """\
-`%(prog)s COMMAND --help` explains a command.
-
-examples:
-  %(prog)s serve --port 8020 --latency ttft=200ms,itl=20ms
-  %(prog)s serve --scenario 'stall?after=20&for=30s'
-  %(prog)s scenarios 429"""
-_SERVE_DESCRIPTION: Final = "Serves until Ctrl-C or SIGTERM, which cut live streams."
-_SERVE_EPILOG: Final = """\
-personas:
-  extractive  quotes the passages framed in the prompt, with citations, or says that they do
-              not answer; says one fixed sentence to a prompt that frames none
-  echo        repeats the last user message
-  lorem       filler of a seeded length
-scenarios:
-  a request for model "fake:NAME" or "fake:NAME?parameter=value&..." plays one; those of TLS
-  and a few others happen before any request is read, and only --scenario can play them
-examples:
-  %(prog)s --port 0 --persona echo --latency ttft=0ms,itl=0ms
-  %(prog)s --script retry.toml --admin
-  %(prog)s --tls --tls-ca ca.pem
-environment:
-  FAKE_HOST, FAKE_PORT, FAKE_SEED and FAKE_DIALECT stand in for options that are not given
-exit status:
-  0 when stopped, 1 when the address is in use or not allowed, 2 for invalid arguments"""
-_LIST_DESCRIPTION: Final = """\
-Lists the scenarios: what each does, its parameters with their defaults, and the reason code in
-which the gateway of this project ends such an answer."""
-_LIST_EPILOG: Final = """\
-examples:
-  %(prog)s 429
-  %(prog)s retry-after --json"""
 _SHOW: Final = "(default: %(default)s)"
 
 
@@ -80,7 +47,7 @@ class Options:
     port: int = 8020
     seed: int = 0
     persona: str = "extractive"
-    latency: Latency = Latency()
+    latency: Latency = field(factory=Latency)
     quiet: bool = False
     dialect: Dialect = DIALECTS["openai"]
     script: Script | None = None
@@ -107,18 +74,18 @@ def parse_options(
     arguments: Sequence[str], environment: Mapping[str, str], program: str = MODULE
 ) -> Options:
     """Exits with one clear line and status 2 for what can not be understood (0 for --help)."""
-    parser = _described(_Parser(prog=program, usage=_USAGE), _DESCRIPTION, _EPILOG)
+    parser = _described(_Parser(prog=program, usage=USAGE), DESCRIPTION, EPILOG)
     parser.add_argument("--version", action="version", version=_version())
-    commands = parser.add_subparsers(prog=program, title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(prog=program, title="commands")
     serve = commands.add_parser(_SERVE, usage="%(prog)s [options]",
         help="serve until stopped; the command when none is named")  # fmt: skip
-    _described(serve, _SERVE_DESCRIPTION, _SERVE_EPILOG)
+    _described(serve, SERVE_DESCRIPTION, SERVE_EPILOG)
     _add_where(serve, environment)
     _add_what(serve, environment)
     _add_faults(serve)
     serve.set_defaults(read=lambda given: _served(serve, given))
     listing = commands.add_parser("scenarios", help="list what can go wrong, and how to ask for it")
-    _described(listing, _LIST_DESCRIPTION, _LIST_EPILOG)
+    _described(listing, LIST_DESCRIPTION, LIST_EPILOG)
     _add_listings(listing)
     listing.set_defaults(read=_listed)
     given = parser.parse_args(_commanded(arguments))

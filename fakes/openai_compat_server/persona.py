@@ -1,8 +1,9 @@
 """What the model says when no script says otherwise.
 
 `extractive` answers from the passages framed in the prompt, or says that they do not answer; to a
-prompt that frames none and asks for no JSON, it says one sentence that is always the same. `echo` repeats the last user message, whatever form was asked for: a client's test can thereby have
-any text come out of the model. `lorem` is filler. A JSON schema that the first and the last know
+prompt that frames none and asks for no JSON, it says one sentence that is always the same. `echo`
+repeats the last user message, whatever form was asked for: a client's test can thereby have any
+text come out of the model. `lorem` is filler. A JSON schema that the first and the last know
 nothing to say to is filled with seeded, valid values.
 """
 

@@ -37,5 +37,10 @@ class Plan:
     scenario: str = field(default="", eq=False)
 
     @property
+    def is_refusal(self) -> bool:
+        """Whether the server refuses by itself, and no scenario has it so."""
+        return self.status >= 400 and not self.scenario
+
+    @property
     def size_bytes(self) -> int:
         return sum(len(step.data) for step in self.steps)

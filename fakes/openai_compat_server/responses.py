@@ -16,7 +16,7 @@ from fakes.openai_compat_server.completions import (
     prompt_closing_frames,
     prompt_token_frames,
 )
-from fakes.openai_compat_server.dialects import Dialect, Refused
+from fakes.openai_compat_server.dialects import Dialect, JsonObject, Refused
 from fakes.openai_compat_server.embeddings import embedding_body, parse_embedding
 from fakes.openai_compat_server.http_request import HttpRequest
 from fakes.openai_compat_server.json_fields import Refusal
@@ -30,7 +30,7 @@ from fakes.openai_compat_server.pacing import Latency, Moment, Pace
 from fakes.openai_compat_server.plan import Plan
 from fakes.openai_compat_server.replies import refused, refused_for, replied
 from fakes.openai_compat_server.script import ORDINARY as SCRIPTED_OK
-from fakes.openai_compat_server.script import Playable, Script
+from fakes.openai_compat_server.script import UNSCRIPTED, Playable, Script
 from fakes.openai_compat_server.seeded import Draw, draw_for
 
 
@@ -60,6 +60,7 @@ class _Work:
 
 _Route = Callable[[Behaviour, HttpRequest, Moment], Plan]
 _ALONE = Moment()
+_AT_ONCE = Latency(0.0, 0.0)
 
 
 def plan_response(behaviour: Behaviour, request: HttpRequest, moment: Moment = _ALONE) -> Plan:
@@ -90,7 +91,10 @@ def plan_scripted(
         return scripted
     if scripted is None and strict:
         message = "No rule of the script has anything to play to this request."
-        return refused_for(behaviour.dialect, request, 404, message, code="unscripted")
+        refusal = refused_for(behaviour.dialect, request, 404, message, code=UNSCRIPTED)
+        return evolve(refusal, scenario=UNSCRIPTED)
+    if scripted and scripted != SCRIPTED_OK and request.path in _READ and request.method == "GET":
+        return _read_in(scripted, behaviour, request)
     ordinary = "" if scripted == SCRIPTED_OK else scripted
     scenario = behaviour.scenario if ordinary is None else ordinary
     # Without the script, whose every entry would be checked again.
@@ -121,13 +125,15 @@ def plan_opening(behaviour: Behaviour) -> Plan | None:
     return evolve(chosen.scenario.on_accept(chosen.values), scenario=chosen.scenario.name)
 
 
-def _health(behaviour: Behaviour, request: HttpRequest, _: Moment) -> Plan:
-    return replied(behaviour.dialect, request, {"status": "ok"})
+def _read(behaviour: Behaviour, request: HttpRequest, _: Moment) -> Plan:
+    return replied(behaviour.dialect, request, _READ[request.path](behaviour))
 
 
-def _models(behaviour: Behaviour, request: HttpRequest, _: Moment) -> Plan:
-    dialect = behaviour.dialect
-    return replied(dialect, request, dialect.models_body(behaviour.models))
+def _read_in(scenario: str, behaviour: Behaviour, request: HttpRequest) -> Plan:
+    """What can be read, in a scenario. No model is asked, so nothing waits but the scenario."""
+    pace = Pace(_AT_ONCE, draw_for(behaviour.seed, request.line.encode()), 0, _ALONE)
+    answering = Answering(request, behaviour.dialect, pace, choose("", scenario), stream=False)
+    return answers.plain(answering, _READ[request.path](behaviour), 1)
 
 
 def _chat(work: _Work) -> Plan:
@@ -196,9 +202,12 @@ def _posted(plan: Callable[[_Work], Plan]) -> _Route:
     return route
 
 
+_READ: Mapping[str, Callable[[Behaviour], JsonObject]] = {
+    "/health": lambda _: {"status": "ok"},
+    "/v1/models": lambda behaviour: behaviour.dialect.models_body(behaviour.models),
+}
 _ROUTES: Mapping[str, Mapping[str, _Route]] = {
-    "/health": {"GET": _health},
-    "/v1/models": {"GET": _models},
+    **{path: {"GET": _read} for path in _READ},
     "/v1/chat/completions": {"POST": _posted(_chat)},
     "/v1/completions": {"POST": _posted(_prompted)},
     "/v1/embeddings": {"POST": _posted(_embedded)},

@@ -66,12 +66,19 @@ class Parameter:
         """The number, seconds or bytes meant. ValueError says what would be understood."""
         number, unit = _split(text)
         units = _UNITS[self.kind]
+        if number and not unit and unit not in units:
+            raise ValueError(f"{text[:40]!r} has no unit: {_either(units)}")
         if not number or unit not in units:
             raise ValueError(f"{text[:40]!r} is no {self.kind} like {self.default}")
         value = float(number) * units[unit]
         if value > _MOST[self.kind] or (self.kind != "time" and value != int(value)):
             raise ValueError(f"{text[:40]!r} is no {self.kind} up to {_MOST[self.kind]:g}")
         return value
+
+
+def _either(units: Mapping[str, float]) -> str:
+    *rest, last = units
+    return f"{', '.join(rest)} or {last}"
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -3,7 +3,8 @@
 A script is rules; a rule says which requests it is for, and what they get one after the other:
 "fail the first two, then succeed" is `Rule(play=("429", "429", "ok"))`. What is played is a
 scenario by its name, or a plan: a response of given bytes, which `raw_response` makes. The first
-rule that matches and still has something to play decides. Choosing is pure: what has been played
+rule that matches and still has something to play decides. Rules are for POSTs, and where they
+name a path, for whatever else is asked of it, but HEAD. Choosing is pure: what has been played
 comes in and goes out as a value, and chance is drawn from the seed.
 """
 
@@ -12,7 +13,16 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from attrs import evolve, field, frozen
-from attrs.validators import and_, deep_iterable, ge, instance_of, le, min_len, optional
+from attrs.validators import (
+    and_,
+    deep_iterable,
+    ge,
+    instance_of,
+    le,
+    matches_re,
+    min_len,
+    optional,
+)
 
 from fakes.openai_compat_server.http_request import HttpRequest
 from fakes.openai_compat_server.plan import Plan
@@ -20,6 +30,7 @@ from fakes.openai_compat_server.raw_response import raw_line
 from fakes.openai_compat_server.seeded import draw_for
 
 ORDINARY = "ok"
+UNSCRIPTED = "unscripted"  # what the journal calls the refusal of what a strict script has not
 Playable = str | Plan
 _UNMATCHED_MAX = 100
 
@@ -33,11 +44,16 @@ class Then(Enum):
 
 
 _a_text = optional(and_(instance_of(str), min_len(1)))
+_a_path = optional(and_(instance_of(str), matches_re("/.*")))
 
 
 @frozen
 class Rule:
-    """All that is given must hold. A header's name is matched in any case, its value exactly."""
+    """All that is given must hold. A header's name is matched in any case, its value exactly.
+
+    `path` begins with a slash and is matched whole, without the query. A rule without one is for
+    every POST; a rule with one is for the GETs of its path too.
+    """
 
     play: tuple[Playable, ...] = field(
         validator=and_(instance_of(tuple), min_len(1), deep_iterable(instance_of((str, Plan))))
@@ -48,11 +64,15 @@ class Rule:
     turn: int | None = field(default=None, validator=optional(and_(instance_of(int), ge(1))))
     chance: float = field(default=1.0, validator=and_(ge(0.0), le(1.0)))
     then: Then = Then.PASS
+    path: str | None = field(default=None, validator=_a_path)
 
 
 @frozen
 class Script:
-    """`strict`: a request that no rule matches is a mistake of whoever sent it."""
+    """`strict`: a request that no rule matches is a mistake of whoever sent it.
+
+    That is, one that the script `decides`.
+    """
 
     rules: tuple[Rule, ...] = ()
     strict: bool = False
@@ -76,6 +96,20 @@ class Asked:
     headers: tuple[tuple[str, str], ...]
     text: str
     turn: int
+
+    @property
+    def method(self) -> str:
+        return self.line.partition(" ")[0]
+
+    @property
+    def path(self) -> str:
+        return self.line.partition(" ")[2].partition("?")[0]
+
+
+def decides(script: Script, asked: Asked) -> bool:
+    """Whether it is for the script to say what this request gets, were it that it gets nothing."""
+    named = any(rule.path == asked.path for rule in script.rules)
+    return asked.method == "POST" or (named and asked.method != "HEAD")
 
 
 def choose(
@@ -124,7 +158,8 @@ def asked_of(request: HttpRequest) -> Asked:
 def _matches(rule: Rule, asked: Asked) -> bool:
     wanted = rule.header and (rule.header[0].lower(), rule.header[1])
     return (
-        (rule.model is None or rule.model == asked.model)
+        (asked.method == "POST" if rule.path is None else rule.path == asked.path)
+        and (rule.model is None or rule.model == asked.model)
         and (wanted is None or wanted in asked.headers)
         and (rule.text is None or rule.text in asked.text)
         and (rule.turn is None or rule.turn == asked.turn)

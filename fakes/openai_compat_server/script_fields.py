@@ -13,6 +13,7 @@ from fakes.openai_compat_server.script import Playable, Rule, Script, Then
 Place = tuple[str | int, ...]  # keys, and positions in arrays from 0, from the root on
 Known = Callable[[str], object]
 
+_KEYS: Final = ("path", "model", "header", "text", "turn", "chance", "play", "then")
 _RULES_MAX: Final = 1_000
 _PLAY_MAX: Final = 10_000
 
@@ -55,7 +56,7 @@ def _tables(given: object) -> Sequence[Mapping[str, object]]:
 
 
 def _rule(table: Mapping[str, object], at: Place, known: Known) -> Rule:
-    _only(table, ("model", "header", "text", "turn", "chance", "play", "then"), at)
+    _only(table, _KEYS, at)
     turn, chance = table.get("turn"), table.get("chance", 1.0)
     if turn is not None and (type(turn) is not int or turn < 1):
         raise Broken((*at, "turn"), "expected a whole number of at least 1")
@@ -69,6 +70,7 @@ def _rule(table: Mapping[str, object], at: Place, known: Known) -> Rule:
         turn=turn,
         chance=float(chance),
         then=_then(table.get("then", Then.PASS.value), (*at, "then")),
+        path=_path(table, at),
     )
 
 
@@ -92,6 +94,13 @@ def _playable(given: object, at: Place, known: Known) -> Playable:
             except RawFault as fault:
                 raise Broken((*at, *fault.place), str(fault)) from None
     raise Broken(at, "expected a scenario's name, or { send = […] }")
+
+
+def _path(table: Mapping[str, object], at: Place) -> str | None:
+    path = _text(table, "path", at)
+    if path is not None and not path.startswith("/"):
+        raise Broken((*at, "path"), "expected a path that begins with /")
+    return path
 
 
 def _header(given: object, at: Place) -> tuple[str, str] | None:
@@ -130,7 +139,8 @@ def _only(table: Mapping[str, object], keys: Sequence[str], at: Place) -> None:
 
 def _rule_fields(rule: Rule) -> dict[str, object]:
     header = {"name": rule.header[0], "value": rule.header[1]} if rule.header else None
-    matched = {"model": rule.model, "header": header, "text": rule.text, "turn": rule.turn}
+    matched: dict[str, object] = {"path": rule.path, "model": rule.model, "header": header}
+    matched |= {"text": rule.text, "turn": rule.turn}
     given = {key: value for key, value in matched.items() if value is not None}
     play = [raw_fields(one) if isinstance(one, Plan) else one for one in rule.play]
     return {**given, "chance": rule.chance, "play": play, "then": rule.then.value}

@@ -7,13 +7,15 @@ and the line of a real world.
 import base64
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 
-from contracts.order import Step
+from contracts.order import State, Step
 from contracts.reasons import Modes, ReasonCode
+from harness.alone import CODE
 from harness.causes import causes
 from harness.coverage import TABLES, demanded, exercised, judge, main, owed, record
 from harness.order_breaks import CASES, Case, frames, paths, prefix
@@ -29,8 +31,12 @@ def world(performed: str, mode: str, word: str) -> Line:
     return {"performed": [performed] if performed else [], "ends": [[mode, word]], "streams": []}
 
 
-def refusal(case: Case, code: str = "HOP_PROTOCOL_ERROR") -> Line:
-    """The line of a case whose client got this code."""
+def refusal(case: Case, code: str = "") -> Line:
+    """The line of a case whose client got this code; without one, the code that is due.
+
+    After an `error` that is the error's own, whatever comes then.
+    """
+    code = code or (CODE if case.state is State.FAILED else "HOP_PROTOCOL_ERROR")
     sent = b"".join([*prefix(case), *frames([case.step], cited=case.cited)])
     done = json.dumps({"status": "fallback", "reason_code": code}).encode()
     return {
@@ -65,6 +71,12 @@ def everything() -> Iterator[tuple[str, Line]]:
 EVERYTHING = dict(everything())
 
 
+@cache
+def shown_by(item: str) -> frozenset[str]:
+    """All that this item's line exercises: a code too, where it is a cause's."""
+    return frozenset(exercised([EVERYTHING[item]]))
+
+
 def test_there_is_a_line_for_each_thing_that_is_demanded() -> None:
     items = list(demanded())
     assert len(items) == len(set(items))
@@ -73,9 +85,9 @@ def test_there_is_a_line_for_each_thing_that_is_demanded() -> None:
 
 @pytest.mark.parametrize("kind", ["code", "cause", "order", "refusal"])
 def test_line_exercises_its_item(kind: str) -> None:
-    for item, line in EVERYTHING.items():
+    for item in EVERYTHING:
         if item.startswith(f"{kind} "):
-            assert item in set(exercised([line])), item
+            assert item in shown_by(item)
 
 
 def test_gate_passes_when_all_was_exercised() -> None:
@@ -92,12 +104,12 @@ def test_gate_passes_when_all_was_exercised() -> None:
         "cause model/finish-length streaming",
         "cause client/unknown-key plain",
         "cause hop/qs:refused streaming",
-        "order cited PROVED done ok",
+        "order uncited FAILED done fallback",
         "refusal bff cited OPENING delta",
     ],
 )
 def test_gate_names_what_was_missed(item: str) -> None:
-    lines = [line for line in EVERYTHING.values() if item not in set(exercised([line]))]
+    lines = [line for other, line in EVERYTHING.items() if item not in shown_by(other)]
     verdict = judge(lines, {})
     assert not verdict.passes
     assert item in verdict.missed
@@ -130,9 +142,10 @@ def test_cause_counts_only_with_its_code_in_the_same_world_and_mode(line: Line) 
     assert "cause model/finish-length streaming" not in set(exercised([line]))
 
 
+@pytest.mark.parametrize("state", [State.OPENING, State.FAILED])
 @pytest.mark.parametrize("code", ["HOP_DISCONNECTED", "HOP_TIMEOUT", "OUTPUT_EMPTY"])
-def test_refusal_counts_only_with_its_code(code: str) -> None:
-    case = next(case for case in REFUSED if case.state.name == "OPENING")
+def test_refusal_counts_only_with_its_code(code: str, state: State) -> None:
+    case = next(case for case in REFUSED if case.state is state)
     item = f"refusal {case.hop} {case.table} {case.state.name} {case.step.value}"
     assert set(exercised([refusal(case)])) == {item}
     assert set(exercised([refusal(case, code)])) == set()
@@ -140,7 +153,7 @@ def test_refusal_counts_only_with_its_code(code: str) -> None:
 
 def test_refusal_after_the_end_needs_no_code() -> None:
     """Nobody reads on after `done`."""
-    case = next(case for case in REFUSED if case.state.name == "CLOSED")
+    case = next(case for case in REFUSED if case.state is State.CLOSED)
     assert len(set(exercised([refusal(case, "OUTPUT_EMPTY")]))) == 1
 
 
@@ -150,7 +163,7 @@ def test_case_that_broke_nothing_is_no_refusal() -> None:
 
 
 def test_client_that_was_told_nothing_shows_no_refusal() -> None:
-    case = next(case for case in REFUSED if case.state.name == "OPENING")
+    case = next(case for case in REFUSED if case.state is State.OPENING)
     cut = base64.b64encode(b"event: meta\ndata: {}\n\n").decode()
     assert set(exercised([{**refusal(case), "received": cut}])) == set()
 
@@ -201,8 +214,7 @@ def test_command_prints_what_is_owed_missed_and_paid(
 ) -> None:
     runs, more = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
     owing = owed()
-    due = [line for item, line in EVERYTHING.items() if item not in owing]
-    due = [line for line in due if not set(exercised([line])) & set(owing)]
+    due = [line for item, line in EVERYTHING.items() if not shown_by(item) & set(owing)]
     runs.write_text("".join(json.dumps(line) + "\n" for line in due[:9]))
     more.write_text("".join(json.dumps(line) + "\n" for line in due[9:]))
     assert main([str(runs), str(more)]) == 0

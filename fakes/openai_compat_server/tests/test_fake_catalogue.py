@@ -4,6 +4,7 @@ Method: names in, choices or refusals out; the lists against the catalogue they 
 """
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from contracts.reasons import Modes, ReasonCode
 from fakes.openai_compat_server import Behaviour, plan_response
 from fakes.openai_compat_server.catalogue import (
     CATALOGUE,
+    FAMILIES,
     BadParameter,
     UnknownScenario,
     choose,
@@ -20,9 +22,11 @@ from fakes.openai_compat_server.catalogue import (
 from fakes.openai_compat_server.listing import as_json, as_markdown, as_text
 from fakes.openai_compat_server.scenario import OK, ORDINARY, Face, Parameter
 from fakes.openai_compat_server.tests.fake_client import chat, posted
+from fakes.openai_compat_server.tests.scenario_tables import DOCUMENTS, README
 
-README = Path(__file__).parents[1] / "README.md"
-BEGIN, END = "<!-- scenarios: begin -->\n", "\n<!-- scenarios: end -->"
+# The README's list of what is wanted most has a column before the name, so as not to be mistaken.
+TABLE_ROW = re.compile(r"^\| `([a-z0-9-]+)", re.MULTILINE)
+ASKED_FOR = re.compile(r"^\| [^`|]+ \| `([^`]+)`", re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -68,13 +72,14 @@ def test_a_usual_scenario_is_played_when_the_request_names_none() -> None:
         ("stall?after=1.5", "count"),
         ("stall?after=-1", "count"),
         ("stall?after=100001", "100000"),
-        ("stall?for=3", "time"),
+        ("stall?for=3", "has no unit: ms, s, m or h"),
         ("stall?for=2h", "3600"),
         ("stall?for=³s", "time"),
         ("huge-event?size=65MB", "6.4e+07"),
         ("stall?for=1s&for=2s", "twice"),
         ("stall?", "no parameter ''"),
         ("silence?after=3", "it has: none"),
+        ("ok?after=3", "'ok' has no parameter 'after'"),
         ("refused", "--scenario refused"),
     ],
 )
@@ -88,7 +93,13 @@ def test_a_bad_parameter_is_a_400_that_names_it(asked: str, named: str) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "near"),
-    [("stal", "stall"), ("status-43", "status-403"), ("429", "status-429"), ("x" * 5_000, "")],
+    [
+        ("stal", "stall"),
+        ("status-43", "status-403"),
+        ("429", "status-429"),
+        ("okay", "ok"),
+        ("x" * 5_000, ""),
+    ],
 )
 def test_an_unknown_scenario_is_a_404_that_lists_what_is_near(asked: str, near: str) -> None:
     with pytest.raises(UnknownScenario):
@@ -98,6 +109,18 @@ def test_an_unknown_scenario_is_a_404_that_lists_what_is_near(asked: str, near: 
     assert (plan.status, error["code"]) == (404, "model_not_found")
     assert near in error["message"].partition("Near names")[2]
     assert len(error["message"]) < 400
+
+
+def test_the_ordinary_answer_has_a_name() -> None:
+    assert choose("fake:ok") == choose("m") == choose("fake:ok", "stall") == parse("ok")
+    answers = [
+        plan_response(Behaviour(persona="lorem"), posted({**chat(), "model": "fake:ok"})),
+        plan_response(
+            Behaviour(persona="lorem", scenario="stall"), posted({**chat(), "model": "fake:ok"})
+        ),
+    ]
+    assert answers[0] == answers[1]
+    assert (answers[0].status, answers[0].scenario) == (200, "")
 
 
 def test_an_empty_name_and_another_model_are_no_scenario() -> None:
@@ -114,15 +137,53 @@ def test_a_parameter_refuses_what_it_can_not_read() -> None:
 
 def test_every_scenario_is_listed_in_every_form() -> None:
     rows = json.loads(as_json())
-    assert [row["name"] for row in rows] == list(CATALOGUE)
+    assert [row["name"] for row in rows] == ["ok", *CATALOGUE]
     assert all(set(row["ends"]) == {"plain", "streaming"} for row in rows)
     text, tables = as_text(), as_markdown()
-    for name in CATALOGUE:
+    for name in ("ok", *CATALOGUE):
         assert f"  {name}" in text
         assert f"| `{name}" in tables
 
 
-def test_the_readme_lists_the_catalogue_as_it_is() -> None:
-    """`python -m fakes.openai_compat_server scenarios --markdown` is what belongs there."""
-    listed = README.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
-    assert listed == as_markdown()
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["429"], ["status-429", "status-429-retry-after"]),
+        (["GZIP"], ["gzip-truncated"]),
+        (["[DONE]", "twice"], ["done-twice"]),
+        (["stall", "comments"], ["heartbeats-hide-stall"]),
+        (["ok"], ["ok"]),
+        (["nothing-of-this-name"], []),
+    ],
+)
+def test_scenarios_are_listed_by_words_of_their_names_and_meanings(
+    words: list[str], names: list[str]
+) -> None:
+    listed = as_json(words)
+    assert [row["name"] for row in json.loads(listed or "[]")] == names
+    assert bool(names) == bool(as_text(words)) == bool(as_markdown(words))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_a_document_lists_the_catalogue_as_it_is(path: Path) -> None:
+    """`python -m fakes.openai_compat_server.tests.scenario_tables` writes what belongs there."""
+    text = path.read_text("utf-8")
+    assert DOCUMENTS[path](text) == text
+
+
+def test_the_documents_list_every_scenario_once() -> None:
+    rows = [row for path in DOCUMENTS for row in TABLE_ROW.findall(path.read_text("utf-8"))]
+    generated = [row for row in rows if row in CATALOGUE]
+    assert sorted(generated) == sorted(CATALOGUE)
+
+
+def test_the_readme_counts_what_the_model_writes() -> None:
+    assert f"{len(FAMILIES['content'])} scenarios named" in README.read_text("utf-8")
+
+
+def test_what_is_wanted_most_can_be_asked_for() -> None:
+    wanted = README.read_text("utf-8").partition("## The scenarios most asked for")[2]
+    names = ASKED_FOR.findall(wanted.partition("\n## ")[0])
+    assert len(names) >= 10
+    for name in names:
+        parse(name)

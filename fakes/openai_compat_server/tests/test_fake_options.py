@@ -3,6 +3,7 @@
 Method: arguments and a mapping in; options, or exit status and text, out.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -16,6 +17,17 @@ from fakes.openai_compat_server.options import Options, parse_options, program_n
 def test_defaults_are_a_working_server() -> None:
     usual = Options("127.0.0.1", 8020, 0, "extractive", Latency(0.08, 0.008), False, OPENAI)
     assert parse_options([], {}) == parse_options(["serve"], {"FAKE_PORT": " "}) == usual
+    assert usual == Options()
+
+
+def test_serving_is_meant_when_no_command_is_named() -> None:
+    options = ["--port", "1", "--persona", "echo"]
+    assert parse_options(options, {}) == parse_options(["serve", *options], {})
+
+
+def test_a_window_is_given_in_tokens() -> None:
+    assert parse_options(["--window-tokens", "512"], {}).window_tokens == 512
+    assert parse_options([], {}).window_tokens is None
 
 
 def test_arguments_win_over_the_environment() -> None:
@@ -36,7 +48,11 @@ def test_arguments_win_over_the_environment() -> None:
         (["--latency", "fast"], {}, "--latency"),
         (["--scenario", "stal"], {}, "Near names: stall"),
         (["--scenario", "stall?for=3"], {}, "'for' of 'stall'"),
-        (["--json"], {}, "--json is for listing"),
+        (["--json"], {}, "--json"),
+        (["serve", "--json"], {}, "--json"),
+        (["scenarios", "--port", "1"], {}, "--port"),
+        (["--window-tokens", "0"], {}, "1 or more"),
+        (["--window-tokens", "-1"], {}, "1 or more"),
         (["scenarios", "--json", "--markdown"], {}, "--markdown"),
         (["--admin", "--host", "0.0.0.0"], {}, "--admin is for loopback only"),  # noqa: S104  (refused)
         (["--admin", "--host", "::"], {}, "--admin is for loopback only"),
@@ -65,12 +81,23 @@ def test_one_line_names_what_is_wrong(
     assert said.count("\n") == 1
 
 
-def test_a_scenario_is_played_and_all_are_listed() -> None:
-    assert parse_options(["--scenario", "stall?after=3"], {}).scenario == "stall?after=3"
-    assert parse_options(["--scenario", "refused"], {}).scenario == "refused"
+@pytest.mark.parametrize("name", ["stall?after=3", "refused", "ok"])
+def test_a_scenario_is_played_for_all(name: str) -> None:
+    assert parse_options(["--scenario", name], {}).scenario == name
+
+
+def test_scenarios_are_listed_in_a_form_and_by_words() -> None:
     listings = [parse_options(["scenarios", *form], {}).listing for form in ([], ["--json"])]
     assert listings == ["text", "json"]
+    assert parse_options(["scenarios", "429", "wait", "--json"], {}).words == ("429", "wait")
     assert parse_options(["serve"], {}).listing == ""
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        parse_options(["--version"], {})
+    assert left.value.code == 0
+    assert re.fullmatch(r"openai-fake of .*\bbsl\b.*\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1"])
@@ -110,22 +137,35 @@ def test_what_to_install_is_said_when_tls_can_not_be_spoken(
 def test_the_program_is_called_what_it_was_started_as(
     started_as: str, program: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for arguments in (["--help"], ["--port", "x"]):
+    for arguments in (["--help"], ["scenarios", "--help"], ["serve", "--help"], ["--port", "x"]):
         with pytest.raises(SystemExit):
             parse_options(arguments, {}, program_name(started_as))
     said = capsys.readouterr()
     assert said.out.startswith(f"usage: {program} [serve] [options]\n")
     assert f"\n  {program} serve --port 8020" in said.out
-    assert said.err.startswith(f"{program}: ")
+    assert f"\n  {program} scenarios 429" in said.out
+    assert f"usage: {program} serve [options]\n" in said.out
+    assert said.err.startswith(f"{program} serve: ")
     other = {"python -m fakes.openai_compat_server", "openai-fake"} - {program}
     assert not any(name in said.out + said.err for name in other)
 
 
-def test_help_shows_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ([], "serve scenarios --version /v1/chat/completions /v1/completions /v1/embeddings "
+             "/v1/models /health"),
+        (["serve"], "--host --port --seed --persona --dialect --latency --window-tokens --script "
+                    "--scenario --tls --tls-ca --tls-host --quiet --admin FAKE_PORT prefill"),
+        (["scenarios"], "WORD --json --markdown"),
+    ],
+)  # fmt: skip
+def test_help_explains_a_command(
+    command: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as left:
-        parse_options(["--help"], {})
+        parse_options([*command, "--help"], {})
     assert left.value.code == 0
     said = capsys.readouterr().out
-    options = "--host --port --seed --persona --dialect --latency --script --scenario --tls --quiet"
-    for word in (*options.split(), "--admin", "FAKE_PORT", "prefill", "spread"):
+    for word in words.split():
         assert word in said

@@ -9,9 +9,23 @@ import pytest
 import trio
 import trio.testing
 
-from fakes.openai_compat_server import Behaviour, Fake, Rule, Script, raw
+from fakes.openai_compat_server import (
+    Behaviour,
+    Ending,
+    Fake,
+    HttpRequest,
+    Plan,
+    Rule,
+    Script,
+    Step,
+    raw,
+)
+from fakes.openai_compat_server.catalogue import CATALOGUE
+from fakes.openai_compat_server.dialects import DIALECTS, Dialect
 from fakes.openai_compat_server.options import parse_options
 from fakes.openai_compat_server.over_trio import serve_trio_stream
+from fakes.openai_compat_server.responses import plan_scripted
+from fakes.openai_compat_server.scenario import Face
 from fakes.openai_compat_server.tests.fake_client import chat, on_the_wire
 
 TWICE = Rule(("status-429-retry-after?for=1s", "status-429", "ok"))
@@ -45,6 +59,91 @@ async def test_only_what_asks_for_work_is_counted(
     got, fake = await statuses(Script((TWICE,), strict=True), models, PLAIN, models)
     assert got == [200, 429, 200]
     assert fake.playing.unplayed == ("rule 1: status-429, ok",)
+
+
+MODELS = on_the_wire(b"", "GET", "/v1/models")
+
+
+async def test_a_rule_with_a_path_plays_to_gets_too(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    loading = Rule(("status-503-loading", "silence", "ok"), path="/v1/models")
+    script = Script((loading, TWICE), strict=True)
+    health, head = (on_the_wire(b"", *it) for it in (("GET", "/health"), ("HEAD", "/v1/models")))
+    got, fake = await statuses(script, MODELS, health, PLAIN, head)
+    assert got == [503, 200, 429, 200]
+    assert fake.playing.unplayed == ("rule 1: silence, ok", "rule 2: status-429, ok")
+    assert fake.journal.entries[0].scenario == "status-503-loading"
+
+
+async def test_a_strict_script_minds_the_paths_it_names(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    script = Script((Rule(("ok",), path="/v1/models"),), strict=True)
+    got, fake = await statuses(script, MODELS, MODELS, on_the_wire(b"", "GET", "/health"))
+    assert got == [200, 404, 200]
+    assert fake.playing.unmatched == ("GET /v1/models",)
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/health"])
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_every_scenario_has_a_form_for_what_is_only_read(path: str, dialect: Dialect) -> None:
+    request = HttpRequest("GET", path, "1.1", (("host", "x"),), b"")
+    behaviour = Behaviour(dialect=dialect)
+    for scenario in CATALOGUE.values():
+        if scenario.face is Face.ANSWER:
+            plan = plan_scripted(behaviour, request, scenario.name, strict=True)
+            assert plan.scenario == scenario.name
+
+
+REFUSED = (
+    on_the_wire(chat(), path="/v1/wrong"),
+    on_the_wire({"model": "m"}),
+    on_the_wire(b"{"),
+)
+
+
+async def test_what_the_server_refuses_by_itself_uses_up_no_step(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    script = Script((Rule(("ok", "status-503-busy")),), strict=True)
+    got, fake = await statuses(script, *REFUSED, PLAIN, *REFUSED, PLAIN, REFUSED[0])
+    assert got == [404, 400, 400, 200, 404, 400, 400, 503, 404]
+    assert fake.playing.unplayed == ()
+    # Only then is the script at its end, and has nothing for a request of any kind.
+    assert fake.playing.unmatched == ("POST /v1/wrong",)
+
+
+async def test_a_model_that_names_a_scenario_goes_before_the_script(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    script = Script((Rule(("ok", "status-429")),), strict=True)
+    names_one = on_the_wire({**chat(), "model": "fake:status-503-busy"})
+    unknown = on_the_wire({**chat(), "model": "fake:nope"})
+    got, fake = await statuses(script, names_one, unknown, PLAIN, PLAIN, names_one)
+    assert got == [503, 404, 200, 429, 503]
+    assert (fake.playing.unplayed, fake.playing.unmatched) == ((), ())
+
+
+async def test_given_bytes_answer_whatever_matches(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    head = b"HTTP/1.1 418 I'm a teapot\r\ncontent-length: 0\r\n\r\n"
+    by_hand = Plan(500, (Step(0.0, head),), Ending.KEEP)
+    anything = Rule((raw(head), by_hand), path="/v1/responses")
+    script = Script((anything, Rule((raw(head),))), strict=True)
+    elsewhere = on_the_wire(b"", "DELETE", "/v1/responses")
+    got, fake = await statuses(script, elsewhere, elsewhere, REFUSED[2])
+    assert got == [418, 500, 418]
+    assert fake.playing.unplayed == ()
+
+
+async def test_only_a_strict_script_minds_what_no_rule_matches(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    got, fake = await statuses(Script((Rule(("ok",)),)), PLAIN, PLAIN)
+    assert got == [200, 200]
+    assert fake.playing.unmatched == ()
 
 
 async def test_a_strict_script_refuses_and_records_what_no_rule_matches(

@@ -6,6 +6,7 @@ Method: the real program over real sockets, in a process of its own.
 # ruff: noqa: S603  (the only program run is this one)
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from fakes.openai_compat_server.persona import GREETING
 from fakes.openai_compat_server.tests.fake_client import chat, frames, on_the_wire
 
 PROGRAM = (sys.executable, "-m", "fakes.openai_compat_server", "serve", "--port", "0")
@@ -39,9 +41,10 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]
             it.kill()
 
 
-def test_the_curl_of_the_banner_gets_a_cited_answer() -> None:
+def test_the_curl_of_the_banner_says_hello_and_is_greeted() -> None:
     with running("--latency", "ttft=1ms,itl=1ms") as (_, base, banner):
         body = banner.partition(" -d '")[2].partition("'\n")[0]
+        assert json.loads(body)["messages"] == [{"role": "user", "content": "hello"}]
         assert f"curl -N {base}/v1/chat/completions " in banner
         reply = httpx.post(
             f"{base}/v1/chat/completions",
@@ -50,7 +53,15 @@ def test_the_curl_of_the_banner_gets_a_cited_answer() -> None:
         )
         deltas = [frame["choices"][0]["delta"] for frame in frames(reply.content)]  # type: ignore[index]  # frames are JSON
         text = "".join(delta.get("content", "") for delta in deltas)
-        assert text == "Run dpkg --search FILE to see which package a file belongs to. [c1]"
+        assert text == GREETING
+
+
+def test_the_banner_names_what_the_admin_api_has() -> None:
+    with running("--admin") as (_, base, banner):
+        named = re.findall(r"/__admin/\w+", banner)
+        assert named == ["/__admin/journal", "/__admin/script", "/__admin/unplayed"]
+        for path in named:
+            assert httpx.get(base + path).status_code == 200
 
 
 def test_each_request_is_one_line_and_a_leaver_is_named() -> None:
@@ -139,6 +150,14 @@ def test_listing_ends_quietly_when_its_reader_has_seen_enough() -> None:
         it.stdout.close()
         assert it.stderr.read() == ""
         assert it.wait(timeout=5) == 0
+
+
+def test_a_listing_of_nothing_names_what_is_near_and_ends_in_status_1() -> None:
+    command = [*PROGRAM[:3], "scenarios", "stal-l"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert "Near names: stall" in run.stderr
+    assert run.stderr.count("\n") == 1
 
 
 def test_it_goes_on_serving_when_nobody_reads_its_log_any_more() -> None:

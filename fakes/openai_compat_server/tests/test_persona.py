@@ -20,6 +20,7 @@ from fakes.openai_compat_server.persona import (
 )
 from fakes.openai_compat_server.seeded import Draw, draw_for
 from fakes.openai_compat_server.tests.fake_client import chat, framed
+from fakes.openai_compat_server.tests.scenario_tables import FOLDER
 
 PASSAGES = ("Logs are written to standard output.", "Run `make run` to start the server.")
 QUESTION = "How do I start the server?"
@@ -81,6 +82,10 @@ def test_it_abstains_when_nothing_fits() -> None:
 @pytest.mark.parametrize("system", ["", "Be brief.", "Write plain text, and no source markers."])
 def test_it_greets_when_nothing_is_framed_and_no_form_is_asked_for(system: str) -> None:
     assert extracted(asked(QUESTION, system=system)) == GREETING
+
+
+def test_the_reference_says_how_it_greets() -> None:
+    assert f'"{GREETING}"' in (FOLDER / "REFERENCE.md").read_text("utf-8")
 
 
 def test_it_says_so_when_a_form_is_asked_for_and_there_are_no_sources() -> None:

@@ -1,58 +1,21 @@
-"""Goal: the fixtures hold a test to its script, whatever event loop the test belongs to.
+"""Goal: the fixtures hold a test to its script, and say what does not fit.
 
 Method: suites of one file each, run by pytest within pytest; the ports they use are real.
 """
 
-import httpcore  # noqa: F401 - pytest within pytest drops what it was first to import: two copies
-import httpx
 import pytest
 
-from fakes.openai_compat_server import Behaviour, pytest_plugin
 from fakes.openai_compat_server.control import Entry
 from fakes.openai_compat_server.http_request import HttpRequest
-from fakes.openai_compat_server.pytest_plugin import Request, serving
+from fakes.openai_compat_server.pytest_plugin import Request
+from fakes.openai_compat_server.tests.plugin_suites import Run
 
 pytest_plugins = ["pytester"]
 
-ASK = {"model": "gpt-test", "messages": [{"role": "user", "content": "hello"}]}
-
-OPENING = """
-import anyio, anyio.lowlevel, httpx, pytest
-from fakes.openai_compat_server import Ending, Rule, Script, raw
-
-ASK = {"model": "gpt-test", "messages": [{"role": "user", "content": "hello"}]}
-
-def post(fake, **more):
-    return httpx.post(fake.base_url + "/chat/completions", json={**ASK, **more})
-"""
-RAW = r"""
-BODY = b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'
-HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-
-async def asked(fake):
-    "The status line of one answer over one connection."
-    async with fake.connect() as stream:
-        await stream.send(HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY)
-        return (await stream.receive()).partition(b"\r\n")[0]
-"""
-
 
 @pytest.fixture
-def run(pytester: pytest.Pytester) -> "Run":
+def run(pytester: pytest.Pytester) -> Run:
     return Run(pytester)
-
-
-class Run:
-    """Runs a suite with the plugin."""
-
-    def __init__(self, pytester: pytest.Pytester) -> None:
-        self.pytester = pytester
-
-    def __call__(self, text: str, name: str = "test_it.py") -> pytest.RunResult:
-        (self.pytester.path / name).write_text(OPENING + RAW + text)
-        return self.pytester.runpytest_inprocess(
-            *("-W", "error", "--strict-markers", "-p", "no:cacheprovider"), plugins=[pytest_plugin]
-        )
 
 
 def test_names_are_played_in_order_and_requests_are_kept(run: Run) -> None:
@@ -97,19 +60,26 @@ def test_plays(openai_fake_stream):
     openai_fake_stream.play("status-429")
 
 def test_waits(openai_fake_stream):
-    openai_fake_stream.wait_left(limit_s=0)
+    openai_fake_stream.wait_left()
+
+def test_plays_nothing_there_is(openai_fake):
+    openai_fake.play("status-42")
 """)
-    result.assert_outcomes(failed=2)
+    result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(
         [
-            "openai_fake_stream = OpenAIFake(base_url='http://openai-fake.invalid/v1')",
+            "openai_fake_stream = <openai_fake http://openai-fake.invalid/v1, 0 requests>",
             '>*openai_fake_stream.play("status-429")',
             "E *do not fit",
             "E *never asked for: rule 1: ok",
-            ">*openai_fake_stream.wait_left(limit_s=0)",
-            "E *0 of 1 clients left within 0 s",
+            ">*openai_fake_stream.wait_left()",
+            "E *: wait_left() would stop the event loop that serves *: await wait_left_async()",
+            '>*openai_fake.play("status-42")',
+            "E *No scenario is called 'status-42'*",
         ]
     )
+    # None of ours: each traceback is the test's own line.
+    result.stdout.no_fnmatch_line("*openai_compat_server/*.py:*")
 
 
 def test_fails_a_test_that_passed_when_a_request_was_not_in_the_script(run: Run) -> None:
@@ -123,7 +93,34 @@ def test_one_more_than_named(openai_fake):
     assert [post(openai_fake).status_code for _ in range(2)] == [500, 200]
 """)
     result.assert_outcomes(failed=1, passed=1)
-    result.stdout.fnmatch_lines(["*no rule had anything for: POST /v1/chat/completions"])
+    result.stdout.fnmatch_lines(
+        [
+            "*request 2 was not in the script",
+            "*(play(…, strict=False) lets further requests through)",
+            "*request 1: POST *-> 200",
+            "*request 2: POST *-> 404",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*request 1 was not*")
+
+
+def test_says_why_a_request_used_up_no_step(run: Run) -> None:
+    result = run("""
+def test_steps(openai_fake):
+    openai_fake.play("ok", "status-429")
+    assert post(openai_fake, messages=3).status_code == 400
+    assert post(openai_fake, model="fake:status-503-busy").status_code == 503
+    assert post(openai_fake).status_code == 200
+""")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*never asked for: rule 1: status-429",
+            "*request 1: POST *-> 400 (refused, which uses up no step of the script)",
+            "*request 2: POST *-> 503 (its model names a scenario, which goes before the script)",
+            "*request 3: POST *-> 200",
+        ]
+    )
 
 
 def test_tells_what_was_asked_when_the_test_itself_fails(run: Run) -> None:
@@ -167,6 +164,10 @@ def test_wrong_file(openai_fake, tmp_path):
     with pytest.raises(ValueError, match=r"wrong.toml:2: .*status-42"):
         openai_fake.play(file)
 
+def test_list(openai_fake):
+    openai_fake.play(["status-429", "ok"])
+    assert [post(openai_fake).status_code for _ in range(2)] == [429, 200]
+
 @pytest.mark.parametrize("what", [("nope",), (), (3,), ("ok", Script()), ("refused",)])
 def test_wrong_names(openai_fake, what):
     with pytest.raises(ValueError):
@@ -174,11 +175,11 @@ def test_wrong_names(openai_fake, what):
 
 def test_unfinished(openai_fake):
     openai_fake.play("status-429")
-    with pytest.raises(pytest.fail.Exception, match="never asked for: rule 1: status-429"):
+    with pytest.raises(AssertionError, match="never asked for: rule 1: status-429"):
         openai_fake.play("ok")
     assert post(openai_fake).status_code == 429
 """)
-    result.assert_outcomes(passed=9)
+    result.assert_outcomes(passed=10)
 
 
 def test_sees_a_client_that_leaves(run: Run) -> None:
@@ -192,12 +193,18 @@ def test_leaver(openai_fake):
     assert left.json["stream"] is True
     assert left.entry.bytes_sent < left.entry.bytes_planned
     assert str(left).endswith("-> 200 (the client left)")
+    assert repr(left) == "<Request 1 POST /v1/chat/completions -> 200, client left>"
+    assert repr(openai_fake).endswith("/v1, 1 request>")
 
 def test_nobody_leaves(openai_fake):
     post(openai_fake)
-    openai_fake.wait_left(limit_s=0.01)
+    openai_fake.wait_left(timeout_s=0.01)
+
+def test_is_not_asked_for_anybody(openai_fake):
+    with pytest.raises(ValueError, match="0 clients"):
+        openai_fake.wait_left(0)
 """)
-    result.assert_outcomes(passed=1, failed=1)
+    result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(["*0 of 1 clients left within 0.01 s"])
 
 
@@ -209,63 +216,37 @@ def test_marked(openai_fake):
     assert reply["choices"][0]["message"]["content"] == "hello"
     assert reply["system_fingerprint"] == "fp_ollama"
 
-@pytest.mark.openai_fake(persona="nobody")
-def test_wrong_value(openai_fake): pass
+@pytest.mark.openai_fake(window_tokens=3)
+def test_window(openai_fake):
+    long = [{"role": "user", "content": "far over three tokens"}]
+    assert post(openai_fake, messages=long).status_code == 400
+
+@pytest.mark.openai_fake(tls=True)
+def test_tls(openai_fake):
+    assert openai_fake.base_url.startswith("https://")
+    url = openai_fake.base_url + "/models"
+    assert httpx.get(url, verify=openai_fake.trust()).status_code == 200
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+
+def test_no_tls(openai_fake):
+    with pytest.raises(ValueError, match="tls=True"):
+        openai_fake.trust()
 
 @pytest.mark.openai_fake(colour="red")
 def test_wrong_key(openai_fake): pass
+
+@pytest.mark.openai_fake(tls=True)
+def test_no_tls_in_memory(openai_fake_stream): pass
 """)
-    result.assert_outcomes(passed=1, errors=2)
-    result.stdout.fnmatch_lines(["*'nobody' is not one of extractive, echo, lorem*"])
-    result.stdout.fnmatch_lines(["*unexpected keyword argument 'colour'"])
-
-
-def test_serves_suites_of_either_event_loop(run: Run) -> None:
-    result = run("""
-async def statuses(fake):
-    url = fake.base_url + "/chat/completions"
-    async with httpx.AsyncClient() as client:
-        return [(await client.post(url, json=ASK)).status_code for _ in range(2)]
-
-@pytest.mark.anyio
-async def test_socket(openai_fake):
-    openai_fake.play("status-429", "ok")
-    assert await statuses(openai_fake) == [429, 200]
-
-@pytest.mark.trio
-async def test_socket_under_trio(openai_fake):
-    openai_fake.play("status-429", "ok")
-    assert await statuses(openai_fake) == [429, 200]
-
-@pytest.mark.anyio
-async def test_memory(openai_fake_stream):
-    openai_fake_stream.play("status-429", "ok")
-    assert b" 429 " in await asked(openai_fake_stream)
-    assert b" 200 " in await asked(openai_fake_stream)
-    assert len(openai_fake_stream.requests) == 2
-
-@pytest.mark.anyio
-async def test_leaver_in_memory(openai_fake_stream):
-    openai_fake_stream.play("silence")
-    async with openai_fake_stream.connect() as stream:
-        await stream.send(HEAD + b"content-length: %d\\r\\n\\r\\n" % len(BODY) + BODY)
-        while not openai_fake_stream.requests:
-            await anyio.lowlevel.checkpoint()
-    assert len(openai_fake_stream.left) == 1
-
-@pytest.mark.anyio
-async def test_unplayed_in_memory(openai_fake_stream):
-    openai_fake_stream.play("ok")
-
-@pytest.mark.trio
-@pytest.mark.openai_fake(latency="ttft=3000s,itl=0ms")
-async def test_virtual_time(openai_fake_stream, autojump_clock):
-    began = anyio.current_time()
-    assert b" 200 " in await asked(openai_fake_stream)
-    assert anyio.current_time() - began > 2000
-""")
-    # Those marked for anyio run twice: under asyncio and under trio.
-    result.assert_outcomes(passed=8, failed=2)
+    result.assert_outcomes(passed=4, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "openai_fake: marker: unknown argument 'colour' (known are seed, persona, *tls)",
+            "openai_fake_stream: no TLS in memory; openai_fake has it",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*During handling*")
 
 
 def test_given_bytes_are_played_between_scenarios(run: Run) -> None:
@@ -288,45 +269,6 @@ def test_unplayed(openai_fake):
 """)
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(["*never asked for: rule 1: raw 418 (40 bytes)"])
-
-
-def test_httpx_reaches_it_in_memory(run: Run) -> None:
-    result = run("""
-async def status(fake):
-    async with httpx.AsyncClient(transport=fake.transport()) as client:
-        return (await client.post(fake.base_url + "/chat/completions", json=ASK)).status_code
-
-@pytest.mark.anyio
-async def test_answers(openai_fake_stream):
-    openai_fake_stream.play("status-429", "ok")
-    assert [await status(openai_fake_stream) for _ in range(2)] == [429, 200]
-    assert openai_fake_stream.requests[1].json == ASK
-
-@pytest.mark.anyio
-async def test_unmatched(openai_fake_stream):
-    openai_fake_stream.play("ok")
-    assert [await status(openai_fake_stream) for _ in range(2)] == [200, 404]
-
-@pytest.mark.anyio
-async def test_is_never_closed(openai_fake_stream):
-    url = openai_fake_stream.base_url + "/chat/completions"
-    client = httpx.AsyncClient(transport=openai_fake_stream.transport())
-    assert (await client.post(url, json=ASK)).status_code == 200
-""")
-    # Twice each: under asyncio and under trio.
-    result.assert_outcomes(passed=4, failed=2)
-
-
-def test_says_what_is_missing_when_httpx_is(run: Run) -> None:
-    result = run("""
-def test_without_httpx(openai_fake_stream, monkeypatch):
-    import sys
-    monkeypatch.delitem(sys.modules, "fakes.openai_compat_server.over_httpx", raising=False)
-    monkeypatch.setitem(sys.modules, "httpcore", None)
-    with pytest.raises(ImportError, match="transport.. is for httpx, .* pip install httpx"):
-        openai_fake_stream.transport()
-""")
-    result.assert_outcomes(passed=1)
 
 
 def test_the_nearest_marker_says_how_it_behaves(run: Run) -> None:
@@ -440,12 +382,12 @@ import socket
 LEFT = []
 
 def test_leaves_them(openai_fake):
+    openai_fake.play("stall?after=1&for=1h")
     host, port = openai_fake.base_url.split("/")[2].split(":")
     whole = HEAD + b"content-length: %d\\r\\n\\r\\n" % len(BODY) + BODY
     for said in (b"", b"POST /v1/chat", whole):
         LEFT.append(socket.create_connection((host, int(port))))
         LEFT[-1].sendall(said)
-    openai_fake.play("stall?after=1&for=1h")
     assert LEFT[2].recv(1) == b"H"
 
 def test_finds_them_cut():
@@ -459,18 +401,6 @@ def test_finds_them_cut():
 """)
     result.assert_outcomes(passed=2)
     assert result.duration < 4
-
-
-def test_servers_side_by_side_do_not_meet() -> None:
-    # As the processes of one run have them: ports are the system's, and nobody has to agree.
-    with serving(Behaviour()) as one, serving(Behaviour()) as other:
-        assert one.base_url != other.base_url
-        one.play("status-429", strict=False)
-        statuses = [httpx.get(it.base_url + "/models").status_code for it in (one, other)]
-        assert statuses == [200, 200]
-        assert httpx.post(other.base_url + "/chat/completions", json=ASK).status_code == 200
-        assert httpx.post(one.base_url + "/chat/completions", json=ASK).status_code == 429
-        assert [len(it.requests) for it in (one, other)] == [2, 2]
 
 
 def test_a_request_is_refused_as_json_when_it_is_none() -> None:

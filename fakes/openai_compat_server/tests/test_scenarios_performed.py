@@ -321,6 +321,15 @@ SHOWN: Mapping[str, Check] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("wait", "header"),
+    [("500ms", 1), ("1s", 1), ("1001ms", 2), ("1.5s", 2), ("9000ms", 9), ("1m", 60), ("0s", 0)],
+)
+def test_retry_after_is_never_shorter_than_asked_for(wait: str, header: int) -> None:
+    plan = plan_of(f"status-429-retry-after?for={wait}", stream=False)
+    assert b"\r\nretry-after: %d\r\n" % header in plan.steps[0].data
+
+
 def test_no_fault_goes_unobserved() -> None:
     assert set(SHOWN) == {name for name in FAULTS if name in PERFORMED}
 

@@ -15,6 +15,7 @@ from fakes.openai_compat_server.script import (
     Then,
     asked_of,
     choose,
+    decides,
     unplayed,
 )
 from fakes.openai_compat_server.script_fields import ScriptFault
@@ -65,6 +66,32 @@ def test_a_rule_plays_in_order_and_then_does_what_it_says(
 )
 def test_a_rule_matches_when_all_it_gives_holds(rule: Rule, holds: bool) -> None:
     assert played(Script((rule,)), HELLO)[0] == ["a" if holds else None]
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "holds"),
+    [
+        (None, "POST /x", True),
+        (None, "GET /x", False),
+        ("/x", "POST /x", True),
+        ("/x", "GET /x?a=/y", True),
+        ("/x", "DELETE /x", True),
+        ("/x", "GET /x/y", False),
+        ("/y", "POST /x", False),
+    ],
+)
+def test_a_rule_with_a_path_is_for_all_that_is_asked_of_it(
+    path: str | None, line: str, holds: bool
+) -> None:
+    script = Script((Rule(("a",), path=path),))
+    assert played(script, Asked(line, "", (), "", 0))[0] == ["a" if holds else None]
+
+
+def test_a_script_decides_posts_and_what_its_rules_name() -> None:
+    script = Script((Rule(("a",)), Rule(("b",), path="/x")))
+    lines = ("POST /y", "GET /x", "HEAD /x", "GET /y")
+    found = [decides(script, Asked(line, "", (), "", 0)) for line in lines]
+    assert found == [True, True, False, False]
 
 
 def test_the_next_rule_decides_when_one_is_through() -> None:
@@ -119,6 +146,8 @@ def test_a_rule_without_anything_to_play_is_refused() -> None:
         Rule(())
     with pytest.raises(TypeError, match="play"):
         Rule((b"HTTP/1.1 200 OK\r\n\r\n",))  # type: ignore[arg-type]  # what it refuses
+    with pytest.raises(ValueError, match="path"):
+        Rule(("ok",), path="v1/models")
 
 
 def known(name: str) -> None:
@@ -130,6 +159,7 @@ WHOLE = """\
 strict = true
 
 [[rule]]
+path = "/v1/chat/completions"
 model = "gpt-test"
 header = { name = "x-test", value = "retry" }
 text = "hello"
@@ -152,15 +182,21 @@ play = ["ok"]
 def test_a_file_is_the_same_script_as_the_data() -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"
     play = ("429", raw(head, 0.5, b"\x1f\x8b", ending=Ending.RESET), "ok")
-    first = Rule(play, "gpt-test", ("x-test", "retry"), "hello", 1, 1.0, Then.LAST)
+    first = Rule(
+        *(play, "gpt-test", ("x-test", "retry"), "hello", 1, 1.0, Then.LAST),
+        path="/v1/chat/completions",
+    )
     assert parse_script(WHOLE, "a.toml", known) == Script((first, Rule(("ok",))), strict=True)
-    assert parse_script("", "a.toml", known) == Script()
+    assert parse_script("rule = []", "a.toml", known) == Script()
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("strict = maybe", "a.toml:1: Invalid value"),
+        ("", "a.toml: empty: a script has at least one [[rule]]"),
+        ("# nothing yet\n", "a.toml: empty"),
+        ("strict = maybe # !\n", "a.toml:1: not TOML: Invalid value: 'strict = maybe # !'"),
+        ("strict = true\nrule = [\n", "a.toml:2: not TOML: Invalid value: 'rule = ['"),
         ("strict = true\n\n[[rule]", "a.toml:3: "),
         ("strict = 1", "a.toml:1: strict: expected true or false"),
         ("\nrules = []", "a.toml:2: rules: unknown key"),
@@ -183,6 +219,7 @@ def test_a_file_is_the_same_script_as_the_data() -> None:
         ('[[rule]]\nplay = ["ok"]\nchance = 2', "a.toml:3: rule 1: chance: expected a number"),
         ('[[rule]]\nplay = ["ok"]\nthen = "stop"', "a.toml:3: rule 1: then: expected one of pass"),
         ('[[rule]]\nplay = ["ok"]\nmodel = ""', "a.toml:3: rule 1: model: expected a string"),
+        ('[[rule]]\nplay = ["ok"]\npath = "v1"', "a.toml:3: rule 1: path: expected a path that"),
         ('[[rule]]\nplay = ["ok"]\nheader = "x"', "a.toml:3: rule 1: header: expected {"),
         (
             '[[rule]]\nplay = ["ok"]\n[rule.header]\nname = 5\nvalue = "x"',

@@ -16,7 +16,12 @@ from fakes.openai_compat_server.script_json import parse_json_script
 
 CUT = raw(b"HTTP/1.1 200 OK\r\n", 1, b"\xff", 2.5, ending=Ending.CLOSE)
 RULE = Rule(
-    ("status-429", CUT), "m", ("x-a", "b"), 'say "hi"\n', turn=2, chance=0.5, then=Then.LAST
+    ("status-429", CUT),
+    *("m", ("x-a", "b"), 'say "hi"\n'),
+    turn=2,
+    chance=0.5,
+    then=Then.LAST,
+    path="/v1",
 )
 TEXTS = st.text(min_size=1)
 PARTS = st.lists(st.binary(max_size=5) | st.integers(0, 900) | st.floats(0, 900), max_size=4)
@@ -29,6 +34,7 @@ RULES = st.builds(
     text=st.none() | TEXTS,
     turn=st.none() | st.integers(1, 10**9),
     chance=st.floats(0, 1),
+    path=st.none() | st.from_regex("/[a-z/]*", fullmatch=True),
     then=st.sampled_from(Then),
 )
 
@@ -44,7 +50,7 @@ def test_all_fields_are_read() -> None:
         "play": ["status-429", {"send": ["HTTP/1.1 200 OK\\r\\n", 1, {"hex": "ff"}, 2.5],
                                 "ending": "close"}],
         "model": "m", "header": {"name": "x-a", "value": "b"},
-        "text": "say \\"hi\\"\\n", "turn": 2, "chance": 0.5, "then": "last"}]}"""
+        "text": "say \\"hi\\"\\n", "turn": 2, "chance": 0.5, "then": "last", "path": "/v1"}]}"""
     assert parse_json_script(text, "p", check_playable) == Script((RULE,), strict=True)
     assert parse_json_script("{}", "p", check_playable) == Script()
     assert parse_json_script('{"rule": []}', "p", check_playable) == Script()
@@ -70,6 +76,8 @@ def test_all_fields_are_read() -> None:
         ),
         ('{"rule": [{"text": "a", "x\\ny": 2}]}', "p: $.rule[0].x\ny: unknown key"),
         ('{"rule": [{"text": null}]}', "p: $.rule[0].text: null is not a value here"),
+        ('{"rule": [{"path": "", "play": ["ok"]}]}', "p: $.rule[0].path: expected a string"),
+        ('{"rule": [{"path": "x", "play": ["ok"]}]}', "p: $.rule[0].path: expected a path"),
         ('{"rule": [{"header": {"rule": [1]}, "play": ["ok"]}]}', "p: $.rule[0].header: expected"),
         ('{"rule": [{"play": ["ok"], "chance": 1e999}]}', "p: $.rule[0].chance: expected"),
         ('{"rule": [{"play": ["ok"], "chance": NaN}]}', "p: $.rule[0].chance: NaN is not a number"),
