@@ -176,7 +176,7 @@ class ReasonCode(StrEnum):
     PROVIDER_NO_FINISH = _fallback("PROVIDER_NO_FINISH", UNVERIFIED, "ended without a finish_reason")
     PROVIDER_TOO_LARGE = _fallback("PROVIDER_TOO_LARGE", UNVERIFIED, "one event or the whole body over its cap")
     OUTPUT_EMPTY = _fallback("OUTPUT_EMPTY", UNVERIFIED, "no content at all")
-    OUTPUT_ONLY_REASONING = _fallback("OUTPUT_ONLY_REASONING", UNVERIFIED, "content only in a reasoning field")
+    OUTPUT_ONLY_REASONING = _fallback("OUTPUT_ONLY_REASONING", UNVERIFIED, "nothing but reasoning, in a field of its own or in <think> blocks")
     OUTPUT_TRUNCATED = _fallback("OUTPUT_TRUNCATED", UNVERIFIED, "finish_reason: length, even if the JSON parses")
     OUTPUT_CONTENT_FILTER = _fallback("OUTPUT_CONTENT_FILTER", REQUEST, "finish_reason: content_filter")
     OUTPUT_REFUSAL = _fallback("OUTPUT_REFUSAL", REQUEST, "message.refusal")
