@@ -18,6 +18,7 @@ from hop.stream import EventSink
 from llmgw import prompt
 from llmgw.config import GatewaySettings
 from llmgw.faults import GenerationFault
+from llmgw.prompt_budget import Budget
 from llmgw.providers.port import Content, ModelCall, ModelEvent, PromptMessage, Provider
 from llmgw.reply import CitedChunks, Reply, TextOut
 
@@ -35,9 +36,13 @@ class Generation:
         """The whole generation, to `done`."""
         await sink.begin()
         sink.call.phase = "model"
-        call = self._model_call()
-        reply = self._reply(call)
+        asked = self._prompt()
+        call = self._model_call(asked)
+        reply = self._reply(asked)
+        if asked.left_out:
+            sink.call.program.log.info("prompt shortened", detail=asked.left_out)
         try:
+            asked.must_fit()
             await self._within_deadline(call, reply, sink)
         except GenerationFault as fault:
             log = sink.call.program.log
@@ -77,35 +82,42 @@ class Generation:
         if self.settings.log_content and isinstance(event, Content):
             sink.call.program.log.info("model wrote", content=event.text)
 
-    def _model_call(self) -> ModelCall:
-        """The request as the model server gets it: the one mapping from ours to theirs."""
+    def _prompt(self) -> prompt.Prompt:
         request, settings = self.request, self.settings
-        chunks = request.context.chunks
-        messages = prompt.build(
+        return prompt.build(
             [PromptMessage(message.role, message.content) for message in request.messages],
-            [prompt.PromptChunk(chunk.title or "", chunk.content) for chunk in chunks],
+            [
+                prompt.PromptChunk(chunk.title or "", chunk.content)
+                for chunk in request.context.chunks
+            ],
             boundary=self.boundary,
             citations_required=request.citations_required,
+            budget=Budget(settings.prompt_tokens, settings.chunk_tokens),
         )
+
+    def _model_call(self, asked: prompt.Prompt) -> ModelCall:
+        """The request as the model server gets it: the one mapping from ours to theirs."""
+        request, settings = self.request, self.settings
+        schema = prompt.reply_schema(asked.alias_count) if request.citations_required else None
         return ModelCall(
             model=request.model or settings.model,
-            messages=messages,
+            messages=asked.messages,
             max_tokens=request.max_tokens or settings.max_tokens,
             temperature=(
                 settings.temperature if request.temperature is None else request.temperature
             ),
             stream=request.stream and settings.stream_enabled,
-            schema=prompt.reply_schema(len(chunks)) if request.citations_required else None,
+            schema=schema,
         )
 
-    def _reply(self, call: ModelCall) -> Reply:
+    def _reply(self, asked: prompt.Prompt) -> Reply:
         chunks = self.request.context.chunks
         return Reply(
-            alias_count=len(chunks),
+            alias_count=asked.alias_count,
             citations_required=self.request.citations_required,
             allowed_urls=[chunk.url for chunk in chunks if chunk.url],
             allowed_texts=[chunk.content for chunk in chunks],
-            prompt_chars=sum(len(message.content) for message in call.messages),
+            prompt_chars=sum(len(message.content) for message in asked.messages),
         )
 
 
