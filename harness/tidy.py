@@ -36,6 +36,7 @@ PURE = (
     "*/config.py",
     "bff/admission.py",
     "llmgw/answer*.py",
+    "llmgw/asked.py",
     "llmgw/attempts.py",
     "llmgw/guard.py",
     "llmgw/json_text.py",

@@ -5,7 +5,7 @@ every citation before the first text is let out. The total deadline is a hard ca
 passes, the connection to the model server is closed and the answer ends in PROVIDER_TIMEOUT.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import trio
 from attrs import define, field, frozen
@@ -16,10 +16,10 @@ from contracts.generation import Chunk, GenerateRequest
 from contracts.reasons import ReasonCode
 from hop.stream import EventSink
 from llmgw import prompt
+from llmgw.asked import asked_by
 from llmgw.config import GatewaySettings
 from llmgw.faults import GenerationFault
-from llmgw.prompt_budget import Budget
-from llmgw.providers.port import Content, ModelCall, ModelEvent, PromptMessage, Provider
+from llmgw.providers.port import Content, ModelCall, ModelEvent, Provider
 from llmgw.reply import CitedChunks, Reply, TextOut
 
 
@@ -36,13 +36,12 @@ class Generation:
         """The whole generation, to `done`."""
         await sink.begin()
         sink.call.phase = "model"
-        asked = self._prompt()
-        call = self._model_call(asked)
-        reply = self._reply(asked)
-        if asked.left_out:
-            sink.call.program.log.info("prompt shortened", detail=asked.left_out)
+        asked = asked_by(self.request, self.settings, self.boundary, _schema_for)
+        call, reply = asked.call, asked.reply()
+        if asked.prompt.left_out:
+            sink.call.program.log.info("prompt shortened", detail=asked.prompt.left_out)
         try:
-            asked.must_fit()
+            asked.prompt.must_fit()
             await self._within_deadline(call, reply, sink)
         except GenerationFault as fault:
             log = sink.call.program.log
@@ -82,44 +81,6 @@ class Generation:
         if self.settings.log_content and isinstance(event, Content):
             sink.call.program.log.info("model wrote", content=event.text)
 
-    def _prompt(self) -> prompt.Prompt:
-        request, settings = self.request, self.settings
-        return prompt.build(
-            [PromptMessage(message.role, message.content) for message in request.messages],
-            [
-                prompt.PromptChunk(chunk.title or "", chunk.content)
-                for chunk in request.context.chunks
-            ],
-            boundary=self.boundary,
-            citations_required=request.citations_required,
-            budget=Budget(settings.prompt_tokens, settings.chunk_tokens),
-        )
-
-    def _model_call(self, asked: prompt.Prompt) -> ModelCall:
-        """The request as the model server gets it: the one mapping from ours to theirs."""
-        request, settings = self.request, self.settings
-        schema = prompt.reply_schema(asked.alias_count) if request.citations_required else None
-        return ModelCall(
-            model=request.model or settings.model,
-            messages=asked.messages,
-            max_tokens=request.max_tokens or settings.max_tokens,
-            temperature=(
-                settings.temperature if request.temperature is None else request.temperature
-            ),
-            stream=request.stream and settings.stream_enabled,
-            schema=schema,
-        )
-
-    def _reply(self, asked: prompt.Prompt) -> Reply:
-        chunks = self.request.context.chunks
-        return Reply(
-            alias_count=asked.alias_count,
-            citations_required=self.request.citations_required,
-            allowed_urls=[chunk.url for chunk in chunks if chunk.url],
-            allowed_texts=[chunk.content for chunk in chunks],
-            prompt_chars=sum(len(message.content) for message in asked.messages),
-        )
-
 
 @define
 class _Outlet:
@@ -148,6 +109,10 @@ class _Outlet:
         """The passage an alias stands for: title and url are the request's, never the model's."""
         chunk = self.chunks[int(alias.removeprefix("c")) - 1]
         return Citation(chunk.chunk_id, alias, chunk.title, chunk.url)
+
+
+def _schema_for(_model: str, alias_count: int) -> Mapping[str, object]:
+    return prompt.reply_schema(alias_count)
 
 
 def _usage(reply: Reply) -> Usage | None:

@@ -394,6 +394,10 @@ def test_payload_carries_the_call_when_it_streams_with_a_schema() -> None:
     }
 
 
+def test_payload_is_utf8_when_texts_are_no_ascii() -> None:
+    assert "¿Qué es «dpkg»?".encode() in encode_call(CALL)
+
+
 def test_payload_leaves_out_what_is_not_asked_when_plain_without_schema() -> None:
     body = json.loads(encode_call(evolve(CALL, stream=False, schema=None)))
     assert body["stream"] is False
