@@ -109,6 +109,7 @@ CODES: list[tuple[R, list[ModelEvent]]] = [
     (R.OUTPUT_BLOCKED_CONTENT, [cited("c1", answer="![x](y) [c9]"), Finished("length")]),
     (R.OUTPUT_BLOCKED_CONTENT, [cited("c1", answer="See https://evil.example"), CUT, STOP]),
     (R.OUTPUT_BLOCKED_CONTENT, [Content(GOOD.text.replace("[c1]", "<img> ") + "{}"), STOP]),
+    (R.OUTPUT_INVALID_UNICODE, [CUT, Content("\ud83d"), Content("\ude00"), ToolCall()]),
     (R.OUTPUT_AMBIGUOUS, [GOOD, GOOD, Finished("length")]),
     (R.PROVIDER_INVALID_SHAPE, [CUT, STOP, Content("x")]),
     (R.PROVIDER_INVALID_SHAPE, [CUT, STOP, Finished("length")]),
