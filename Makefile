@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
 .NOTPARALLEL:
-.PHONY: help run setup test test-contracts sim test-fidelity test-clients check fake ingest smoke schemas clean dir-given python preflight preflight-run
+.PHONY: help run setup test test-contracts sim test-fidelity test-clients check fake ingest smoke schemas reason-codes clean dir-given python preflight preflight-run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -69,6 +69,9 @@ smoke: ## ask a running stack: plain, streaming, off-topic, bad input
 
 schemas: preflight $(DEV_SET) ## write contracts/schemas/ from the code
 	@$(BIN)/python -m scripts.write_schemas
+
+reason-codes: preflight $(DEV_SET) ## write docs/reason-codes*.md from the table and its words
+	@$(BIN)/python -m scripts.write_reason_codes
 
 clean: ## back to a fresh checkout (.venv, the index, logs); .env.local stays
 	rm -rf .venv $(FIDELITY_VENV) $(CLIENTS_VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -40,8 +40,12 @@ class ContractViolation(Exception):
         super().__init__("; ".join(f"{v.path}: {v.problem}" for v in self.violations[:3]))
 
 
-def loads(data: bytes) -> object:
-    """The value that `data` is. Raises ContractViolation."""
+def loads(data: bytes, *, surrogates: bool = False) -> object:
+    """The value that `data` is. Raises ContractViolation.
+
+    `surrogates` lets half of a pair pass where JSON's grammar does: as an escape. Whoever takes
+    such a text must refuse it himself, for it can not be encoded.
+    """
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -62,7 +66,7 @@ def loads(data: bytes) -> object:
         raise _at_root("nested too deeply") from None
     if _too_deep(text, value):
         raise _at_root("nested too deeply")
-    if marks.found or _ESCAPED_SURROGATE.search(text):
+    if marks.found or (not surrogates and _ESCAPED_SURROGATE.search(text)):
         violation = ContractViolation(_violations(value))
         if violation.total:
             raise violation

@@ -1,10 +1,10 @@
 """What a reply says, out of text that comes in pieces: proved citations, then the answer's text.
 
 `AnswerScanner` finds the one JSON object amid prose, a code fence or `<think>` blocks (CONTRACT §4)
-and has `answer_object` read it; `PlainScanner` takes the text as it stands, where no citations are
-required. However a text is cut, the same is found and the same fault is raised, in its place among
-what is found: the iterator that `feed` returns must be exhausted. One pass, and nothing is kept
-but what must be held.
+and has `answer_object` read it; `PlainScanner` takes the text behind any thoughts that open it,
+where no citations are required. However a text is cut, the same is found and the same fault is
+raised, in its place among what is found: the iterator that `feed` returns must be exhausted. One
+pass, and nothing is kept but what must be held.
 
 Nothing is repaired. What only the end can show (no object, half of one, a part that never came)
 is the business of `close`.
@@ -20,35 +20,74 @@ from contracts.reasons import ReasonCode
 from llmgw.answer_object import AnswerEnd, AnswerHold, Found, ObjectReader
 from llmgw.faults import GenerationFault
 from llmgw.json_text import BLANKS, BlankRun
+from llmgw.thinking import ThinkBlock
 
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _NOTABLE: Final = re.compile("[{<]")
 _OPENS_OBJECT: Final = '"}'
-_THINK_OPENS: Final = "<think>"
-_THINK_CLOSES: Final = "</think>"
 
 
 @define
 class PlainScanner:
-    """The answer where no citations are required: the text itself, within the same limits."""
+    """The answer where no citations are required: the text itself, within the same limits.
+
+    `<think>` blocks that open it are dropped; behind other text `<think>` is text like any other.
+    """
 
     _hold: AnswerHold = field(factory=lambda: AnswerHold(is_proved=True), init=False)
+    _step: Callable[["PlainScanner", str, int, int], int] = field(init=False)
+    _thought: ThinkBlock | None = field(default=None, init=False)  # the last one that opened
+
+    def __attrs_post_init__(self) -> None:
+        self._step = PlainScanner._text
 
     def feed(self, text: str) -> Iterator[Found]:
         """What the next piece of the reply holds. Raises GenerationFault in its place."""
         at, end = 0, _end_of_text(text)
         while at < end:
-            stop = min(end, at + self._hold.step_chars)
-            self._hold.take(text[at:stop])
-            at = stop
+            at = self._step(self, text, at, end)
             yield from self._hold.release()
         _must_be_text(text, end)
 
     def close(self) -> Iterator[Found]:
         """The reply has ended."""
+        if self._thought and not self._thought.is_open:
+            self._hold.take(self._thought.tag_so_far)
+            yield from self._hold.release()
+        if self._hold.is_blank and self._thought:
+            raise GenerationFault(ReasonCode.OUTPUT_ONLY_REASONING, "nothing but thoughts")
         if self._hold.is_blank:
             raise GenerationFault(ReasonCode.OUTPUT_EMPTY, "nothing but blanks")
         yield AnswerEnd()
+
+    def _text(self, text: str, at: int, end: int) -> int:
+        """Text, as far as it may be let out at once; while it is blank, up to a `<`."""
+        stop = min(end, at + self._hold.step_chars)
+        tag = text.find("<", at, stop) if self._hold.is_blank else -1
+        if tag == at:
+            self._thought, self._step = ThinkBlock(), PlainScanner._opening_tag
+            return at + 1
+        stop = tag if tag > at else stop
+        self._hold.take(text[at:stop])
+        return stop
+
+    def _opening_tag(self, text: str, at: int, _end: int) -> int:
+        assert self._thought is not None, "a `<` made it"
+        if not self._thought.opens_with(text[at]):
+            self._hold.take(self._thought.tag_so_far)
+            self._thought, self._step = None, PlainScanner._text
+            return at
+        if self._thought.is_open:
+            # The blanks in front of a thought go with it.
+            self._hold, self._step = AnswerHold(is_proved=True), PlainScanner._think
+        return at + 1
+
+    def _think(self, text: str, at: int, end: int) -> int:
+        assert self._thought is not None, "its opening tag was read"
+        at = self._thought.skip(text, at, end)
+        if self._thought.is_over:
+            self._step = PlainScanner._text
+        return at
 
 
 @define
@@ -60,7 +99,7 @@ class AnswerScanner:
     # What reads the next character; a plain function, so that nothing points back at itself.
     _step: Callable[["AnswerScanner", str, int, int], int] = field(init=False)
     _before: str = field(default="", init=False)  # the last character of prose that is no blank
-    _tag_chars: int = field(default=0, init=False)  # how much of a `<think>` tag was read
+    _thought: ThinkBlock = field(factory=ThinkBlock, init=False)
     _blanks: BlankRun = field(factory=BlankRun, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -94,7 +133,8 @@ class AnswerScanner:
         if notable[0] == "{":
             self._step = AnswerScanner._brace
         else:
-            self._before, self._tag_chars, self._step = "<", 1, AnswerScanner._opening_tag
+            self._thought, self._step = ThinkBlock(), AnswerScanner._opening_tag
+            self._before = "<"
         return stop + 1
 
     def _brace(self, text: str, at: int, end: int) -> int:
@@ -123,27 +163,18 @@ class AnswerScanner:
         return at
 
     def _opening_tag(self, text: str, at: int, _end: int) -> int:
-        if text[at] != _THINK_OPENS[self._tag_chars]:
+        if not self._thought.opens_with(text[at]):
             self._step = AnswerScanner._prose
             return at
-        self._tag_chars += 1
-        if self._tag_chars == len(_THINK_OPENS):
-            self._tag_chars, self._step = 0, AnswerScanner._think
+        if self._thought.is_open:
+            self._step = AnswerScanner._think
         return at + 1
 
     def _think(self, text: str, at: int, end: int) -> int:
-        """Inside a `<think>` block, up to the first closing tag."""
-        if self._tag_chars == 0:
-            at = text.find("<", at, end)
-            if at < 0:
-                return end
-        elif text[at] != _THINK_CLOSES[self._tag_chars]:
-            self._tag_chars = 0
-            return at
-        self._tag_chars += 1
-        if self._tag_chars == len(_THINK_CLOSES):
+        at = self._thought.skip(text, at, end)
+        if self._thought.is_over:
             self._step = AnswerScanner._prose
-        return at + 1
+        return at
 
 
 def _end_of_text(text: str) -> int:

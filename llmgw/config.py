@@ -31,6 +31,7 @@ class GatewaySettings(HopSettings):
         ("timeout_ms", "connect_timeout_ms"),
         ("timeout_ms", "first_token_timeout_ms"),
         ("timeout_ms", "idle_timeout_ms"),
+        ("prompt_tokens", "chunk_tokens"),
     )
 
     host: str = setting("LLMGW_HOST", "127.0.0.1", name, "the address to listen on")
@@ -59,6 +60,18 @@ class GatewaySettings(HopSettings):
         limits.TEMPERATURE_DEFAULT,
         number(0, limits.TEMPERATURE_MAX),
         "the sampling temperature, where a call says nothing",
+    )
+    prompt_tokens: int = setting(
+        "LLM_PROMPT_TOKENS",
+        limits.PROMPT_TOKENS_DEFAULT,
+        integer(limits.PROMPT_TOKENS_MIN, limits.PROMPT_TOKENS_MAX),
+        "the longest prompt, in tokens as estimated; what does not fit is left out",
+    )
+    chunk_tokens: int = setting(
+        "LLM_CHUNK_TOKENS",
+        limits.CHUNK_TOKENS_DEFAULT,
+        integer(limits.CHUNK_TOKENS_MIN, limits.PROMPT_TOKENS_MAX),
+        "the longest passage in it, in tokens as estimated; a longer one is cut",
     )
     stream_enabled: bool = setting(
         "LLM_STREAM_ENABLED", True, boolean, "ask the model server for a stream"

@@ -5,7 +5,7 @@ every citation before the first text is let out. The total deadline is a hard ca
 passes, the connection to the model server is closed and the answer ends in PROVIDER_TIMEOUT.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import trio
 from attrs import define, field, frozen
@@ -16,9 +16,10 @@ from contracts.generation import Chunk, GenerateRequest
 from contracts.reasons import ReasonCode
 from hop.stream import EventSink
 from llmgw import prompt
+from llmgw.asked import asked_by
 from llmgw.config import GatewaySettings
 from llmgw.faults import GenerationFault
-from llmgw.providers.port import Content, ModelCall, ModelEvent, PromptMessage, Provider
+from llmgw.providers.port import Content, ModelCall, ModelEvent, Provider
 from llmgw.reply import CitedChunks, Reply, TextOut
 
 
@@ -35,9 +36,12 @@ class Generation:
         """The whole generation, to `done`."""
         await sink.begin()
         sink.call.phase = "model"
-        call = self._model_call()
-        reply = self._reply(call)
+        asked = asked_by(self.request, self.settings, self.boundary, _schema_for)
+        call, reply = asked.call, asked.reply()
+        if asked.prompt.left_out:
+            sink.call.program.log.info("prompt shortened", detail=asked.prompt.left_out)
         try:
+            asked.prompt.must_fit()
             await self._within_deadline(call, reply, sink)
         except GenerationFault as fault:
             log = sink.call.program.log
@@ -77,37 +81,6 @@ class Generation:
         if self.settings.log_content and isinstance(event, Content):
             sink.call.program.log.info("model wrote", content=event.text)
 
-    def _model_call(self) -> ModelCall:
-        """The request as the model server gets it: the one mapping from ours to theirs."""
-        request, settings = self.request, self.settings
-        chunks = request.context.chunks
-        messages = prompt.build(
-            [PromptMessage(message.role, message.content) for message in request.messages],
-            [prompt.PromptChunk(chunk.title or "", chunk.content) for chunk in chunks],
-            boundary=self.boundary,
-            citations_required=request.citations_required,
-        )
-        return ModelCall(
-            model=request.model or settings.model,
-            messages=messages,
-            max_tokens=request.max_tokens or settings.max_tokens,
-            temperature=(
-                settings.temperature if request.temperature is None else request.temperature
-            ),
-            stream=request.stream and settings.stream_enabled,
-            schema=prompt.reply_schema(len(chunks)) if request.citations_required else None,
-        )
-
-    def _reply(self, call: ModelCall) -> Reply:
-        chunks = self.request.context.chunks
-        return Reply(
-            alias_count=len(chunks),
-            citations_required=self.request.citations_required,
-            allowed_urls=[chunk.url for chunk in chunks if chunk.url],
-            allowed_texts=[chunk.content for chunk in chunks],
-            prompt_chars=sum(len(message.content) for message in call.messages),
-        )
-
 
 @define
 class _Outlet:
@@ -136,6 +109,10 @@ class _Outlet:
         """The passage an alias stands for: title and url are the request's, never the model's."""
         chunk = self.chunks[int(alias.removeprefix("c")) - 1]
         return Citation(chunk.chunk_id, alias, chunk.title, chunk.url)
+
+
+def _schema_for(_model: str, alias_count: int) -> Mapping[str, object]:
+    return prompt.reply_schema(alias_count)
 
 
 def _usage(reply: Reply) -> Usage | None:

@@ -1,23 +1,26 @@
 """What the model is shown: instructions, the conversation, framed passages, the question.
 
 Chunks become the aliases `c1`…`cN` in their order. A chunk is somebody's text and may try to
-speak for us: whatever in it could pose as a frame line, a citation marker or a chat template's
-token is rewritten so that it still reads the same but is none, and characters nobody sees are
-dropped. The user's own messages pass through the same filter, which also takes the markers of
-earlier answers out of the history: they named other chunks.
+speak for us: `untrusted` sees to it that nothing in it can. The user's own messages pass through
+the same filter, which also takes the markers of earlier answers out of the history: they named
+other chunks. What does not fit is left out as `prompt_budget` says.
 
 Refuses (ValueError) a boundary that occurs in what it frames, and a conversation that does not
 end with the user's question.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from attrs import frozen
 
 from contracts import framing, limits
+from contracts.reasons import ReasonCode
+from llmgw import prompt_budget
+from llmgw.faults import GenerationFault
+from llmgw.prompt_budget import Budget
 from llmgw.providers.port import PromptMessage
+from llmgw.untrusted import neutralised, readable
 
 
 @frozen
@@ -26,6 +29,26 @@ class PromptChunk:
 
     title: str
     content: str
+
+
+@frozen
+class Prompt:
+    """The messages to send. They show the first `alias_count` chunks, under their aliases.
+
+    `left_out` says what is not in them, for the log, and is empty where all is. `tokens_over` is
+    how much they are over the budget with everything left out that may be.
+    """
+
+    messages: tuple[PromptMessage, ...]
+    alias_count: int
+    left_out: str
+    tokens_over: int
+
+    def must_fit(self) -> None:
+        """Raises PROVIDER_CONTEXT_OVERFLOW for a prompt that is over its budget."""
+        if self.tokens_over > 0:
+            detail = f"some {self.tokens_over} tokens over the budget of the prompt"
+            raise GenerationFault(ReasonCode.PROVIDER_CONTEXT_OVERFLOW, detail)
 
 
 _CITED: Final = f"""\
@@ -62,8 +85,9 @@ def build(
     *,
     boundary: str,
     citations_required: bool,
-) -> tuple[PromptMessage, ...]:
-    """The messages to send. `boundary`: 8–64 lower-case hex, drawn anew for each request.
+    budget: Budget,
+) -> Prompt:
+    """The prompt. `boundary`: 8–64 lower-case hex, drawn anew for each request.
 
     System messages that open the conversation are joined to ours: many chat templates take one.
     """
@@ -73,14 +97,26 @@ def build(
     opening = next((i for i, m in enumerate(earlier) if m.role != "system"), len(earlier))
     instructions = _CITED if citations_required else _FRAMED_PLAIN if chunks else _PLAIN
     system = "\n\n".join([instructions, *(m.content for m in earlier[:opening])])
-    question = readable(last.content)
-    if chunks:
-        question = framing.encode(_framed(chunks), question, boundary)
-    return (
+    fitted = prompt_budget.fitted(
         PromptMessage("system", system),
-        *(_history(message) for message in earlier[opening:]),
-        PromptMessage("user", question),
+        [_history(message) for message in earlier[opening:]],
+        _framed(chunks),
+        PromptMessage("user", readable(last.content)),
+        budget,
     )
+    return Prompt(
+        (fitted.system, *fitted.history, _asked(fitted, boundary)),
+        len(fitted.chunks),
+        fitted.left_out,
+        fitted.tokens_over,
+    )
+
+
+def _asked(fitted: prompt_budget.Fitted, boundary: str) -> PromptMessage:
+    if not fitted.chunks:
+        return fitted.question
+    framed = framing.encode(fitted.chunks, fitted.question.content, boundary)
+    return PromptMessage("user", framed)
 
 
 def aliases(count: int) -> tuple[str, ...]:
@@ -111,59 +147,6 @@ def reply_schema(alias_count: int) -> Mapping[str, object]:
         "required": ["citations", "answer"],
         "additionalProperties": False,
     }
-
-
-# Bidirectional controls, zero-width characters, soft hyphens, tags, variation selectors of the
-# supplement, and controls but tab and line feed. Joiners are letters' business in many scripts:
-# they go only where they touch ASCII, which has no use for them, or nothing at all.
-_UNSEEN: Final = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    "\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
-    "\U000e0000-\U000e0fff]"
-)
-_JOINERS: Final = re.compile("[\u200c\u200d]+")
-_LINE_END: Final = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
-
-_FRAME: Final = re.compile(r"<<<+")
-_MARKER: Final = re.compile(
-    r"[\[［【]([ \t]*c[ \t]*\d+(?:[ \t]*[,;，、][ \t]*c[ \t]*\d+)*[ \t]*)[\]］】]", re.IGNORECASE
-)
-_TEMPLATE_TAG: Final = re.compile(
-    r"<(\|[^|<>\n]{1,64}\||｜[^｜<>\n]{1,64}｜|/?(?:s|bos|eos|unk|pad|mask|think|tool_call|"
-    r"tool_response|start_of_turn|end_of_turn|start_of_image|end_of_image|unused\d{1,4}))>",
-    re.IGNORECASE,
-)
-_TEMPLATE_BRACKET: Final = re.compile(
-    r"\[(/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|ARGS|"
-    r"PREFIX|SUFFIX|MIDDLE|IMG|THINK))\]",
-    re.IGNORECASE,
-)
-_TEMPLATE_SYS: Final = re.compile(r"<<(/?SYS)>>", re.IGNORECASE)
-
-
-def neutralised(text: str) -> str:
-    """Somebody's text, such that nothing in it can pose as our frame, markers or the template."""
-    return _MARKER.sub(r"(\1)", _FRAME.sub(_guillemets, readable(text)))
-
-
-def readable(text: str) -> str:
-    """A text without unseen characters and template tokens; line ends are LF."""
-    text = _LINE_END.sub("\n", _UNSEEN.sub("", text))
-    text = _JOINERS.sub(_joined, text)
-    text = _TEMPLATE_SYS.sub(r"‹‹\1››", text)
-    return _TEMPLATE_BRACKET.sub(r"(\1)", _TEMPLATE_TAG.sub(r"‹\1›", text))
-
-
-def _joined(found: re.Match[str]) -> str:
-    before, after = (
-        found.string[max(0, found.start() - 1) : found.start()],
-        found.string[found.end() : found.end() + 1],
-    )
-    return "" if before.isascii() or after.isascii() else found[0]
-
-
-def _guillemets(found: re.Match[str]) -> str:
-    return "‹" * len(found[0])
 
 
 def _framed(chunks: Sequence[PromptChunk]) -> list[framing.FramedChunk]:

@@ -196,3 +196,11 @@ def test_path_of_a_member(key: str | int, path: str) -> None:
 def test_surrogate_is_found_wherever_it_stands() -> None:
     assert has_surrogate("a\udfffb")
     assert not has_surrogate("🙂 \ue000 \uffff")
+
+
+def test_surrogate_passes_when_asked_to_and_nothing_else_does() -> None:
+    assert loads(b'["\\ud800"]', surrogates=True) == ["\ud800"]
+    with pytest.raises(ContractViolation, match="twice"):
+        loads(b'{"a": "\\ud800", "b": 1, "b": 2}', surrogates=True)
+    with pytest.raises(ContractViolation, match="UTF-8"):
+        loads(b'["\xed\xa0\x80"]', surrogates=True)

@@ -166,6 +166,13 @@ def _no_json(play: Play, events: Steps) -> Steps:
     return (*events[:at], Step(events[at].delay_s, cut), *events[at + 1 :])
 
 
+def _half_character(play: Play, events: Steps) -> Steps:
+    """JSON by its grammar, and no text: an escape that is half of a surrogate pair."""
+    at = play.at if play.stream else 0
+    data = events[at].data.replace(b'"content":"', b'"content":"\\ud800', 1)
+    return (*events[:at], Step(events[at].delay_s, data), *events[at + 1 :])
+
+
 def _huge(play: Play, events: Steps) -> Steps:
     at, size = (play.at if play.stream else 0), play.count("size")
     filled = events[at].data.replace(b'"id":"', b'"id":"' + b"a" * size, 1)
@@ -218,6 +225,9 @@ SSE = (
              both(ReasonCode.PROVIDER_INVALID_ENCODING), after(5), events=_no_utf8),
     Scenario("invalid-json", "JSON that is not closed, `after` events or as the plain body",
              both(ReasonCode.PROVIDER_INVALID_JSON), after(5), events=_no_json),
+    Scenario("half-character", "half of a surrogate pair, escaped in the server's own JSON, `after`"
+             " events or in the plain body",
+             both(ReasonCode.OUTPUT_INVALID_UNICODE), after(5), events=_half_character),
     Scenario("huge-event", "one event, or a plain body, of `size`",
              both(ReasonCode.PROVIDER_TOO_LARGE), {**after(5), **_SIZE}, events=_huge),
     Scenario("byte-writes", "each byte written on its own", _FINE, plan=_byte_writes),

@@ -17,7 +17,7 @@ from harness.wire_log import Exchange
 
 _MARKER: Final = re.compile(r"\[c(\d+)\]")
 _NOT_ASKED: Final = ("RAG_", "INPUT_", "ADMISSION_DEADLINE_EXPIRED")
-_THOUGHT: Final = re.compile(r"<think>.*?(?:</think>|$)", re.DOTALL)
+_THOUGHT: Final = re.compile(r"\A(?:\s*<think>.*?(?:</think>|\Z))+", re.DOTALL)
 
 
 def _answered(evidence: Evidence) -> Iterator[tuple[Seen, Exchange]]:

@@ -7,8 +7,9 @@ events, so that whatever stood before it in the stream is still seen first, howe
 cut.
 
 Refuses what the API does not promise: bytes that are no UTF-8, JSON that `strict_json` refuses,
-wrong shapes, a second choice, content after the end of the choice, bodies over their cap. It does
-not judge a stream that ends without a `finish_reason`: it only reports `Finished` where it saw one.
+wrong shapes, a second choice, content after the end of the choice, bodies over their cap. Half of a
+surrogate pair, escaped, is JSON: in content it is for the scanner to refuse. It does not judge a
+stream that ends without a `finish_reason`: it only reports `Finished` where it saw one.
 """
 
 import json
@@ -167,7 +168,7 @@ class _Choice:
     def events(self, root: Mapping[str, object]) -> Iterator[ModelEvent]:
         """What one JSON object of the reply says; an error object is a fault (CONTRACT §7)."""
         openai_errors.raise_if_error(root)
-        model = _text(root, "model", "$")
+        model = _name(root, "model", "$")
         if model and not self._named:
             self._named = True
             yield ModelNamed(model)
@@ -193,7 +194,7 @@ class _Choice:
             yield ToolCall()
 
     def _ended(self, choice: Mapping[str, object]) -> Iterator[ModelEvent]:
-        reason = _text(choice, "finish_reason", "$.choices[0]")
+        reason = _name(choice, "finish_reason", "$.choices[0]")
         if not reason or reason == self._finish:
             return
         if self._finish is not None:
@@ -246,6 +247,14 @@ def _text(held: Mapping[str, object], name: str, path: str) -> str:
     return value
 
 
+def _name(held: Mapping[str, object], name: str, path: str) -> str:
+    """A text that is told on: one that can be encoded."""
+    value = _text(held, name, path)
+    if strict_json.has_surrogate(value):
+        raise _shape(f"{path}.{name}", "half a character")
+    return value
+
+
 def _shape(path: str, problem: str) -> GenerationFault:
     return GenerationFault(ReasonCode.PROVIDER_INVALID_SHAPE, f"{path}: {problem}")
 
@@ -259,7 +268,7 @@ def _check_size(body_bytes: int, max_body_bytes: int) -> None:
 def _json_object(data: bytes) -> dict[str, object]:
     try:
         data.decode()
-        value = strict_json.loads(data)
+        value = strict_json.loads(data, surrogates=True)
     except UnicodeDecodeError as error:
         detail = f"not UTF-8 at byte {error.start}"
         raise GenerationFault(ReasonCode.PROVIDER_INVALID_ENCODING, detail) from None
@@ -272,7 +281,7 @@ def _json_object(data: bytes) -> dict[str, object]:
 
 def _is_json(data: bytes) -> bool:
     try:
-        strict_json.loads(data)
+        strict_json.loads(data, surrogates=True)
     except strict_json.ContractViolation:
         return False
     return True

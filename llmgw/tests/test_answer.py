@@ -158,3 +158,39 @@ def test_plain_text_passes_when_no_citations_are_required(text: str, code: R | N
     assert whole.code is code
     assert text.startswith(whole.answer)
     assert code or whole.answer == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<think>Hm. [c9] ![x](y)</think>It is so.", "It is so."),
+        ("\n \u200b<think>a</think> \n<think>b</think>\n\nIt is so.", "\n\nIt is so."),
+        ("<think></think>It <think>is</think> so.", "It <think>is</think> so."),
+        ("<think>a <</think <b </think></think>x", "</think>x"),
+        ("<think><think>a</think>b", "b"),
+        ("<<think>a</think>b", "<<think>a</think>b"),
+        (" <thin", " <thin"),
+        ("<thinking>a", "<thinking>a"),
+        ("<", "<"),
+        ("a < b", "a < b"),
+        ("<think>" + "x" * 20_000 + "</think>" + "y" * limits.ANSWER_MAX_CHARS, "y" * 8_192),
+    ],
+)
+def test_leading_thoughts_are_dropped_when_no_citations_are_required(text: str, said: str) -> None:
+    for pieces in ([text], list(text), [text[at : at + 3] for at in range(0, len(text), 3)]):
+        assert verdict(PlainScanner(), pieces) == Verdict(None, (), said)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>",
+        "<think>It is so.",
+        "<think>a</think>",
+        " <think>a</think>\n<think>b</think",
+        "<think>a</think> \n",
+    ],
+)
+def test_only_reasoning_when_nothing_follows_the_thoughts(text: str) -> None:
+    for pieces in ([text], list(text)):
+        assert verdict(PlainScanner(), pieces) == Verdict(R.OUTPUT_ONLY_REASONING, (), "")

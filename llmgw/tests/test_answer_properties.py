@@ -2,13 +2,14 @@
 
 import gc
 import json
+import re
 from time import process_time
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import limits
-from llmgw.answer import AnswerScanner
+from llmgw.answer import AnswerScanner, PlainScanner
 from llmgw.tests.answer_reference import reference
 from llmgw.tests.answer_verdict import (
     ALIASES,
@@ -83,6 +84,21 @@ def test_verdict_same_when_cut_anywhere(pieces: list[str]) -> None:
     assert verdict(AnswerScanner(ALIASES), pieces) == verdict(
         AnswerScanner(ALIASES), ["".join(pieces)]
     )
+
+
+PLAIN = st.lists(
+    st.sampled_from([*"<>/ \nx", "<think>", "</think>", "<thi", "think>", "It is so."]), max_size=12
+).map("".join)
+
+
+@given(PLAIN)
+def test_plain_text_is_what_stands_behind_its_thoughts(text: str) -> None:
+    answer = re.sub(r"\A(?:\s*<think>.*?(?:</think>|\Z))*", "", text, flags=re.DOTALL)
+    answer = text if answer == text.lstrip() else answer
+    seen = verdict(PlainScanner(), [text])
+    assert verdict(PlainScanner(), list(text)) == seen
+    assert seen.answer == (answer if answer.strip() else "")
+    assert (seen.code is None) is bool(answer.strip())
 
 
 @given(TEXTS)

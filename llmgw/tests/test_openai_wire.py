@@ -281,7 +281,7 @@ REFUSED = {
     "1e999": (b'{"choices":1e999}', ReasonCode.PROVIDER_INVALID_JSON),
     "5,000 digits": (b'{"choices":%b}' % (b"9" * 5000), ReasonCode.PROVIDER_INVALID_JSON),
     "20,000 deep": (b"[" * 20_000, ReasonCode.PROVIDER_INVALID_JSON),
-    "a lone surrogate": (b'{"choices":[{"delta":{"content":"\\ud800"}}]}', ReasonCode.PROVIDER_INVALID_JSON),
+    "half a character in the model": (b'{"choices":[],"model":"\\ud800"}', ReasonCode.PROVIDER_INVALID_SHAPE),
     "a key twice": (b'{"choices":[],"choices":[]}', ReasonCode.PROVIDER_INVALID_JSON),
     "not UTF-8": (b'{"choices":"\xff"}', ReasonCode.PROVIDER_INVALID_ENCODING),
     "half a character": (b'{"choices":"\xe2\x82"}', ReasonCode.PROVIDER_INVALID_ENCODING),
@@ -293,6 +293,18 @@ def test_fault_when_json_is_not_what_the_api_promises(name: str) -> None:
     data, code = REFUSED[name]
     assert stream(b"data: " + data + b"\n\n") == [code]
     assert plain(data) == [code]
+
+
+@pytest.mark.parametrize("half", ["\\ud800", "\\udc00", "\\ud83d"])
+def test_half_a_character_is_content_when_it_is_escaped(half: str) -> None:
+    """The event is JSON; that the text is none is for the scanner to say, in its place."""
+    seen = stream(b'data: {"choices":[{"delta":{"content":"so %b"}}]}\n\n' % half.encode())
+    assert seen == [Content("so " + json.loads(f'"{half}"'))]
+
+
+def test_half_a_character_is_nothing_to_us_when_nobody_reads_it() -> None:
+    data = b'{"id":"\\ud800","choices":[{"delta":{"content":"so"}}]}'
+    assert stream(b"data: " + data + b"\n\n") == [Content("so")]
 
 
 def test_done_ends_the_reply_when_more_follows() -> None:
@@ -392,6 +404,10 @@ def test_payload_carries_the_call_when_it_streams_with_a_schema() -> None:
             "json_schema": {"name": "cited_answer", "strict": True, "schema": reply_schema(2)},
         },
     }
+
+
+def test_payload_is_utf8_when_texts_are_no_ascii() -> None:
+    assert "¿Qué es «dpkg»?".encode() in encode_call(CALL)
 
 
 def test_payload_leaves_out_what_is_not_asked_when_plain_without_schema() -> None:

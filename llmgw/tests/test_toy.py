@@ -8,6 +8,7 @@ from attrs import evolve
 from trio.testing import MockClock
 
 from llmgw.prompt import PromptChunk, build, reply_schema
+from llmgw.prompt_budget import Budget
 from llmgw.providers.port import (
     Content,
     Finished,
@@ -31,10 +32,16 @@ CHUNKS = (
 
 
 def call_for(question: str, chunks: tuple[PromptChunk, ...] = CHUNKS) -> ModelCall:
-    messages = build(
-        [PromptMessage("user", question)], chunks, boundary="0" * 16, citations_required=True
+    asked = build(
+        [PromptMessage("user", question)],
+        chunks,
+        boundary="0" * 16,
+        citations_required=True,
+        budget=Budget(prompt_tokens=7_000, chunk_tokens=2_000),
     )
-    return ModelCall("toy-1", messages, 512, 0.2, stream=True, schema=reply_schema(len(chunks)))
+    return ModelCall(
+        "toy-1", asked.messages, 512, 0.2, stream=True, schema=reply_schema(len(chunks))
+    )
 
 
 def text_of(call: ModelCall) -> str:

@@ -293,6 +293,7 @@ SHOWN: Mapping[str, Check] = {
     "utf8-split": lambda it, _: "é—😀" in text(it) and b"\r\n1\r\n\xf0\r\n1\r\n\x9f\r\n" in it.data,
     "invalid-utf8": lambda it, _: it.events[5].startswith(b'data: {"id":"\xff'),
     "invalid-json": lambda it, _: not it.events[5].endswith(b"}"),
+    "half-character": lambda it, _: b'"content":"\\ud800' in it.events[5],
     "huge-event": lambda it, _: 10_000_000 < len(it.events[5]) < 10_001_000,
     "byte-writes": lambda it, _: it.events[-1] == _DONE,
     "one-write": lambda it, _: it.events[-1] == _DONE,
