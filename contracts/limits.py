@@ -61,6 +61,7 @@ LLM_QUEUE_TIMEOUT_MS: Final = 2_000
 LLM_CONNECT_TIMEOUT_MS: Final = 2_000
 LLM_FIRST_TOKEN_TIMEOUT_MS: Final = 10_000
 LLM_IDLE_TIMEOUT_MS: Final = 5_000
+LLM_BREAKER_COOLDOWN_MS: Final = 10_000
 HOP_CONNECT_TIMEOUT_MS: Final = 1_000
 BODY_TIMEOUT_MS: Final = 5_000
 CLIENT_STALL_TIMEOUT_MS: Final = 10_000
@@ -69,6 +70,13 @@ DRAIN_NOTICE_MS: Final = 500
 DRAIN_TIMEOUT_MS: Final = 3_000
 DRAIN_FLUSH_MS: Final = 1_000
 CLEANUP_MS: Final = 250
+
+# How often the model server may fail (CONTRACT §6, §7): attempts at one generation, and attempts
+# in a row after which the circuit opens.
+LLM_MAX_ATTEMPTS: Final = 3
+LLM_MAX_ATTEMPTS_MAX: Final = 10
+LLM_BREAKER_FAILURES: Final = 5
+LLM_BREAKER_FAILURES_MAX: Final = 1_000
 
 assert TOP_K_DEFAULT <= TOP_K_MAX <= CHUNKS, "whatever is retrieved must fit the gateway's request"
 assert CITATIONS_MAX < CHUNKS

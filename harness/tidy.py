@@ -37,6 +37,7 @@ PURE = (
     "bff/admission.py",
     "llmgw/answer.py",
     "llmgw/attempts.py",
+    "llmgw/breaker.py",
     "llmgw/guard.py",
     "llmgw/prompt.py",
     "llmgw/providers/port.py",

@@ -84,3 +84,21 @@ class GatewaySettings(HopSettings):
         milliseconds,
         "between two contents of a stream",
     )
+    max_attempts: int = setting(
+        "LLM_MAX_ATTEMPTS",
+        limits.LLM_MAX_ATTEMPTS,
+        integer(1, limits.LLM_MAX_ATTEMPTS_MAX),
+        "how often one generation may ask the model server",
+    )
+    breaker_failures: int = setting(
+        "LLM_BREAKER_FAILURES",
+        limits.LLM_BREAKER_FAILURES,
+        integer(0, limits.LLM_BREAKER_FAILURES_MAX),
+        "failed attempts in a row after which it is not asked for a while; 0: never",
+    )
+    breaker_cooldown_ms: int = setting(
+        "LLM_BREAKER_COOLDOWN_MS",
+        limits.LLM_BREAKER_COOLDOWN_MS,
+        milliseconds,
+        "how long it is not asked then",
+    )

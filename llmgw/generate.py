@@ -1,11 +1,16 @@
-"""One generation, start to end: prompt → model → proof → events.
+"""One generation, start to end: prompt → attempts at the model → proof → events.
 
 The model is asked with aliases for the passages; what it writes goes through `reply`, which proves
-every citation before the first text is let out. The total deadline is a hard cancel scope: when it
-passes, the connection to the model server is closed and the answer ends in PROVIDER_TIMEOUT.
+every citation before the first text is let out. An attempt that fails is followed by another one
+where `attempts` and the circuit breaker agree, and only while nothing but `meta` was sent; no
+connection to the model server is held in the pause. The total deadline is a hard cancel scope
+around each attempt: when it passes, the connection to the model server is closed and the answer
+ends in PROVIDER_TIMEOUT. No pause is begun that would pass it.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import trio
 from attrs import define, field, frozen
@@ -16,6 +21,8 @@ from contracts.generation import Chunk, GenerateRequest
 from contracts.reasons import ReasonCode
 from hop.stream import EventSink
 from llmgw import prompt
+from llmgw.attempts import next_pause_s
+from llmgw.breaker import Breaker, Verdict, verdict_on
 from llmgw.config import GatewaySettings
 from llmgw.faults import GenerationFault
 from llmgw.providers.port import Content, ModelCall, ModelEvent, PromptMessage, Provider
@@ -24,10 +31,14 @@ from llmgw.reply import CitedChunks, Reply, TextOut
 
 @frozen
 class Generation:
-    """One request, and what it needs. `boundary` is random hex, new for each request."""
+    """One request, and what it needs. `boundary` is random hex, new for each request.
+
+    The breaker is the model server's, shared by all who ask it.
+    """
 
     settings: GatewaySettings
     provider: Provider
+    breaker: Breaker
     request: GenerateRequest
     boundary: str
 
@@ -36,37 +47,101 @@ class Generation:
         await sink.begin()
         sink.call.phase = "model"
         call = self._model_call()
-        reply = self._reply(call)
-        try:
-            await self._within_deadline(call, reply, sink)
-        except GenerationFault as fault:
+        attempt = await self._last_attempt(call, sink)
+        model, usage = attempt.reply.model or call.model, _usage(attempt.reply)
+        if (fault := attempt.fault) is not None:
             log = sink.call.program.log
             # An abstention is an answer like any other; everything else asks for a look.
             tell = log.info if fault.code is ReasonCode.MODEL_ABSTAINED else log.warning
             tell("no answer", reason_code=fault.code, detail=fault.detail)
-            await sink.fail(
-                fault.code,
-                retry_after_ms=fault.retry_after_ms,
-                model=reply.model or call.model,
-                usage=_usage(reply),
-            )
+            retry_after_ms = fault.retry_after_ms
+            await sink.fail(fault.code, retry_after_ms=retry_after_ms, model=model, usage=usage)
             return
-        if usage := _usage(reply):
+        if usage:
             sink.call.program.metrics.tokens(usage.prompt_tokens, usage.completion_tokens)
-        await sink.done(reply.model or call.model, usage)
+        await sink.done(model, usage)
 
-    async def _within_deadline(self, call: ModelCall, reply: Reply, sink: EventSink) -> None:
+    async def _last_attempt(self, call: ModelCall, sink: EventSink) -> "_Attempt":
+        """Ask until there is an answer, or a fault that stands."""
+        made, attempt = 1, await self._attempt(call, sink)
+        while (pause_s := self._pause_s(attempt, made, sink)) is not None:
+            await trio.sleep(pause_s)
+            another = await self._attempt(call, sink)
+            if another.fault and another.fault.code is ReasonCode.PROVIDER_CIRCUIT_OPEN:
+                return attempt  # Others opened it meanwhile; what we met ourselves says more.
+            made, attempt = made + 1, another
+        return attempt
+
+    def _pause_s(self, attempt: "_Attempt", made: int, sink: EventSink) -> float | None:
+        """Seconds until the next attempt; None where this one is the last."""
+        fault, program = attempt.fault, sink.call.program
+        if fault is None or attempt.outlet.has_told:
+            return None
+        now = program.now()
+        pause_s = next_pause_s(
+            fault,
+            made=made,
+            max_attempts=self.settings.max_attempts,
+            now=now,
+            due=sink.call.deadline,
+            chance=int(program.new_hex(8), 16) / 0xFFFF_FFFF,
+        )
+        if pause_s is None or self.breaker.closed_in_s(now) > pause_s:
+            return None
+        about = {"reason_code": fault.code, "detail": fault.detail}
+        program.log.info("asking again", made=made, pause_ms=round(pause_s * 1000), **about)
+        return pause_s
+
+    async def _attempt(self, call: ModelCall, sink: EventSink) -> "_Attempt":
+        """One attempt, with a reply of its own, over when this returns."""
+        whole = not call.stream
+        attempt = _Attempt(
+            self._reply(call), _Outlet(sink, self.request.context.chunks, whole=whole)
+        )
+        try:
+            with self._watched(attempt, sink):
+                await self._within_deadline(call, attempt, sink)
+        except GenerationFault as fault:
+            attempt.fault = fault
+        return attempt
+
+    @contextmanager
+    def _watched(self, attempt: "_Attempt", sink: EventSink) -> Iterator[None]:
+        """Under the circuit breaker: refused while it is open, else it learns what came of this."""
+        now = sink.call.program.now
+        began = now()
+        permit = self.breaker.permit(began)
+        if permit is None:
+            wait_ms = math.ceil(self.breaker.closed_in_s(began) * 1000)
+            detail = "the model server keeps failing; it is not asked for now"
+            code = ReasonCode.PROVIDER_CIRCUIT_OPEN
+            raise GenerationFault(code, detail, retry_after_ms=wait_ms)
+        verdict = Verdict.UNKNOWN  # Whoever is cancelled has proved nothing.
+        try:
+            yield
+            verdict = Verdict.WORKS
+        except GenerationFault as fault:
+            silent_for_s = 0.0 if attempt.has_heard else now() - began
+            patience_s = self.settings.first_token_timeout_ms / 1000
+            verdict = verdict_on(fault.code, silent_for_s=silent_for_s, patience_s=patience_s)
+            raise
+        finally:
+            if state := self.breaker.settle(permit, verdict, now()):
+                sink.call.program.log.warning("circuit changed", state=state.name.lower())
+
+    async def _within_deadline(self, call: ModelCall, attempt: "_Attempt", sink: EventSink) -> None:
         with trio.move_on_at(sink.call.deadline.at):
             with sink.call.program.metrics.upstream_streams.track_inprogress():
-                await self._generate(call, reply, sink)
+                await self._generate(call, attempt, sink)
             return
         raise GenerationFault(ReasonCode.PROVIDER_TIMEOUT, "the generation took too long")
 
-    async def _generate(self, call: ModelCall, reply: Reply, sink: EventSink) -> None:
+    async def _generate(self, call: ModelCall, attempt: "_Attempt", sink: EventSink) -> None:
         """Ask the model and let out what is proved, as it comes."""
-        outlet = _Outlet(sink, self.request.context.chunks, whole=not call.stream)
+        reply, outlet = attempt.reply, attempt.outlet
         async with self.provider.open(call) as events:
             async for event in events:
+                attempt.has_heard = True
                 self._log_content(event, sink)
                 await outlet.let_out(reply.feed(event))
         await outlet.let_out(reply.close())
@@ -116,10 +191,12 @@ class _Outlet:
     sink: EventSink
     chunks: Sequence[Chunk]
     whole: bool
+    has_told: bool = field(default=False, init=False)
     _held: list[str] = field(factory=list, init=False)
 
     async def let_out(self, outputs: Sequence[CitedChunks | TextOut]) -> None:
         for output in outputs:
+            self.has_told = True
             if isinstance(output, CitedChunks):
                 cited = tuple(self._citation(alias) for alias in output.aliases)
                 await self.sink.emit(CitationsProved(cited))
@@ -136,6 +213,16 @@ class _Outlet:
         """The passage an alias stands for: title and url are the request's, never the model's."""
         chunk = self.chunks[int(alias.removeprefix("c")) - 1]
         return Citation(chunk.chunk_id, alias, chunk.title, chunk.url)
+
+
+@define
+class _Attempt:
+    """One call of the model: what it said, what was let out of that, and what went wrong."""
+
+    reply: Reply
+    outlet: _Outlet
+    has_heard: bool = False
+    fault: GenerationFault | None = None
 
 
 def _usage(reply: Reply) -> Usage | None:
