@@ -29,7 +29,8 @@ class Call:
     """One client's call. `topic` is an index into `harness.topics.TOPICS`; -1 is off topic.
 
     `at_s` counts from the world's start. `leaves_after_s` counts from `at_s`, `leaves_at_step` the
-    steps that all tasks take from then on; None: it stays.
+    steps that all tasks take from then on; None: it stays. `model_times` is how often the model
+    server plays `model` for it before it answers as usual; None: always.
     """
 
     topic: int = 0
@@ -41,6 +42,7 @@ class Call:
     leaves_after_s: float | None = None
     leaves_at_step: int | None = None
     citations_required: bool = True
+    model_times: int | None = None
 
 
 @frozen
