@@ -19,7 +19,8 @@ from harness.topics import TOPICS
 PROGRAMS = ("bff", "qs", "llmgw")
 # What a call can do without, in the order in which it is tried.
 _SMALLER = (
-    "model", "search", "client", "leaves_after_s", "leaves_at_step", "at_s", "citations_required",
+    "model", "model_times", "search", "client", "leaves_after_s", "leaves_at_step", "at_s",
+    "citations_required",
 )  # fmt: skip
 _converter = cattrs.Converter(forbid_extra_keys=True)
 

@@ -48,4 +48,5 @@ def _call(dice: random.Random, topic: int, names: Names) -> Call:
         client=dice.choice(names.clients) if dice.random() < 0.08 else "",
         leaves_after_s=leaves_after_s if dice.random() < 0.2 else None,
         citations_required=dice.random() < 0.9,
+        model_times=dice.choice((None, None, 1, 2, 3)),
     )
