@@ -71,13 +71,6 @@ DRAIN_TIMEOUT_MS: Final = 3_000
 DRAIN_FLUSH_MS: Final = 1_000
 CLEANUP_MS: Final = 250
 
-# How often the model server may fail (CONTRACT §6, §7): attempts at one generation, and attempts
-# in a row after which the circuit opens.
-LLM_MAX_ATTEMPTS: Final = 3
-LLM_MAX_ATTEMPTS_MAX: Final = 10
-LLM_BREAKER_FAILURES: Final = 5
-LLM_BREAKER_FAILURES_MAX: Final = 1_000
-
 assert TOP_K_DEFAULT <= TOP_K_MAX <= CHUNKS, "whatever is retrieved must fit the gateway's request"
 assert CITATIONS_MAX < CHUNKS
 assert GUARD_HOLD_CHARS < HOLD_MAX_CHARS < ANSWER_MAX_CHARS

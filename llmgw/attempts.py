@@ -16,6 +16,9 @@ from typing import Final
 from contracts.deadline import Deadline
 from llmgw.faults import GenerationFault
 
+# How often one generation asks at most, where nobody says otherwise, and whatever anybody says.
+MAX_ATTEMPTS: Final = 3
+MAX_ATTEMPTS_MAX: Final = 10
 FIRST_PAUSE_S: Final = 0.25
 LONGEST_PAUSE_S: Final = 2.0
 

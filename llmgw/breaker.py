@@ -1,12 +1,14 @@
 """The circuit breaker: a model server that keeps failing is left alone for a while. Pure: no clock.
 
-    CLOSED      every attempt may go; so many failures in a row open it
-    OPEN        no attempt may go, until the cooldown is over
-    HALF_OPEN   one attempt may go, the probe: what it meets closes or opens the circuit
+    CLOSED      every generation may ask; so many failures in a row open it
+    OPEN        none may ask, until the cooldown is over
+    HALF_OPEN   one may ask, the probe: what it meets closes or opens the circuit
 
-Who wants to ask takes a `Permit` and settles it, once, with what came of it. A permit is of the
-state in which it was given: what an attempt from before the circuit opened meets later says
-nothing about the server of now, and is dropped.
+Who wants to ask takes a `Permit` and settles it, once, with what came of it. It is for a whole
+generation: its attempts follow one another so soon that they say one thing of the server, and a
+single prompt that makes it stumble must not count as often as it is tried. A permit is of the state
+in which it was given: what is met later by one from before the circuit opened says nothing about
+the server of now, and is dropped.
 
 What counts as a failure is a table here: only what speaks of the server's health. A refusal, a
 rate limit or a useless answer is the word of a server that works.
@@ -20,6 +22,9 @@ from attrs import define, field, frozen
 
 from contracts.reasons import ReasonCode
 
+# Generations in a row that open it, where nobody says otherwise, and whatever anybody says.
+FAILURES_TO_OPEN: Final = 5
+FAILURES_TO_OPEN_MAX: Final = 1_000
 # Nobody can know how long the probe will take: those who come meanwhile are told this.
 PROBE_RETRY_S: Final = 1.0
 
@@ -47,16 +52,16 @@ class State(Enum):
 
 
 class Verdict(Enum):
-    """What an attempt says of the server's health."""
+    """What a generation says of the server's health."""
 
     WORKS = auto()
     FAILS = auto()
-    UNKNOWN = auto()  # the attempt was given up before the server could show anything
+    UNKNOWN = auto()  # it was given up before the server could show anything
 
 
 @frozen
 class Permit:
-    """The right to make one attempt."""
+    """The right to ask for one generation."""
 
     era: int
 
@@ -89,7 +94,7 @@ class Breaker:
         return max(0.0, self._open_until - now) if self.state is State.OPEN else 0.0
 
     def settle(self, permit: Permit, verdict: Verdict, now: float) -> State | None:
-        """Take what came of an attempt. The new state, where this changed it."""
+        """Take what came of it. The new state, where this changed it."""
         if permit.era != self._era:
             return None
         before, self._probe_is_out = self.state, False

@@ -18,6 +18,8 @@ from hop.settings import (
     text,
     url,
 )
+from llmgw.attempts import MAX_ATTEMPTS, MAX_ATTEMPTS_MAX
+from llmgw.breaker import FAILURES_TO_OPEN, FAILURES_TO_OPEN_MAX
 
 
 @frozen
@@ -86,15 +88,15 @@ class GatewaySettings(HopSettings):
     )
     max_attempts: int = setting(
         "LLM_MAX_ATTEMPTS",
-        limits.LLM_MAX_ATTEMPTS,
-        integer(1, limits.LLM_MAX_ATTEMPTS_MAX),
+        MAX_ATTEMPTS,
+        integer(1, MAX_ATTEMPTS_MAX),
         "how often one generation may ask the model server",
     )
     breaker_failures: int = setting(
         "LLM_BREAKER_FAILURES",
-        limits.LLM_BREAKER_FAILURES,
-        integer(0, limits.LLM_BREAKER_FAILURES_MAX),
-        "failed attempts in a row after which it is not asked for a while; 0: never",
+        FAILURES_TO_OPEN,
+        integer(0, FAILURES_TO_OPEN_MAX),
+        "failed generations in a row after which it is not asked for a while; 0: never",
     )
     breaker_cooldown_ms: int = setting(
         "LLM_BREAKER_COOLDOWN_MS",

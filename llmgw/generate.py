@@ -2,15 +2,16 @@
 
 The model is asked with aliases for the passages; what it writes goes through `reply`, which proves
 every citation before the first text is let out. An attempt that fails is followed by another one
-where `attempts` and the circuit breaker agree, and only while nothing but `meta` was sent; no
-connection to the model server is held in the pause. The total deadline is a hard cancel scope
-around each attempt: when it passes, the connection to the model server is closed and the answer
-ends in PROVIDER_TIMEOUT. No pause is begun that would pass it.
+where `attempts` says so, and only while nothing but `meta` was sent; no connection to the model
+server is held in the pause. Where the circuit breaker has had enough of that server, nobody asks.
+
+The total deadline is a hard cancel scope around each attempt: when it passes, the connection to the
+model server is closed and the answer ends in PROVIDER_TIMEOUT. No pause that would pass it
+is begun.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import trio
 from attrs import define, field, frozen
@@ -62,14 +63,46 @@ class Generation:
         await sink.done(model, usage)
 
     async def _last_attempt(self, call: ModelCall, sink: EventSink) -> "_Attempt":
+        """The attempt that was answered, or whose fault stands; as far as the breaker lets it."""
+        program = sink.call.program
+        permit = self.breaker.permit(program.now())
+        if permit is None:
+            return self._refused(call, sink)
+        verdict = Verdict.UNKNOWN  # Whoever is cancelled has proved nothing.
+        try:
+            attempt = await self._ask(call, sink)
+            verdict = self._verdict(attempt, program.now())
+            return attempt
+        finally:
+            if state := self.breaker.settle(permit, verdict, program.now()):
+                program.log.warning("circuit changed", state=state.name.lower())
+
+    def _refused(self, call: ModelCall, sink: EventSink) -> "_Attempt":
+        """The attempt that is not made, because the circuit is open."""
+        now = sink.call.program.now()
+        fault = GenerationFault(
+            ReasonCode.PROVIDER_CIRCUIT_OPEN,
+            "the model server keeps failing; it is not asked for now",
+            retry_after_ms=math.ceil(self.breaker.closed_in_s(now) * 1000),
+        )
+        return _Attempt(now, self._reply(call), self._outlet(call, sink), fault=fault)
+
+    def _verdict(self, attempt: "_Attempt", now: float) -> Verdict:
+        """What the last attempt says of the server's health."""
+        if attempt.fault is None:
+            return Verdict.WORKS
+        return verdict_on(
+            attempt.fault.code,
+            silent_for_s=0.0 if attempt.has_heard else now - attempt.began,
+            patience_s=self.settings.first_token_timeout_ms / 1000,
+        )
+
+    async def _ask(self, call: ModelCall, sink: EventSink) -> "_Attempt":
         """Ask until there is an answer, or a fault that stands."""
         made, attempt = 1, await self._attempt(call, sink)
         while (pause_s := self._pause_s(attempt, made, sink)) is not None:
             await trio.sleep(pause_s)
-            another = await self._attempt(call, sink)
-            if another.fault and another.fault.code is ReasonCode.PROVIDER_CIRCUIT_OPEN:
-                return attempt  # Others opened it meanwhile; what we met ourselves says more.
-            made, attempt = made + 1, another
+            made, attempt = made + 1, await self._attempt(call, sink)
         return attempt
 
     def _pause_s(self, attempt: "_Attempt", made: int, sink: EventSink) -> float | None:
@@ -77,57 +110,28 @@ class Generation:
         fault, program = attempt.fault, sink.call.program
         if fault is None or attempt.outlet.has_told:
             return None
-        now = program.now()
         pause_s = next_pause_s(
             fault,
             made=made,
             max_attempts=self.settings.max_attempts,
-            now=now,
+            now=program.now(),
             due=sink.call.deadline,
             chance=int(program.new_hex(8), 16) / 0xFFFF_FFFF,
         )
-        if pause_s is None or self.breaker.closed_in_s(now) > pause_s:
-            return None
-        about = {"reason_code": fault.code, "detail": fault.detail}
-        program.log.info("asking again", made=made, pause_ms=round(pause_s * 1000), **about)
+        if pause_s is not None:
+            about = {"reason_code": fault.code, "detail": fault.detail}
+            program.log.info("asking again", made=made, pause_ms=round(pause_s * 1000), **about)
         return pause_s
 
     async def _attempt(self, call: ModelCall, sink: EventSink) -> "_Attempt":
         """One attempt, with a reply of its own, over when this returns."""
-        whole = not call.stream
-        attempt = _Attempt(
-            self._reply(call), _Outlet(sink, self.request.context.chunks, whole=whole)
-        )
+        began = sink.call.program.now()
+        attempt = _Attempt(began, self._reply(call), self._outlet(call, sink))
         try:
-            with self._watched(attempt, sink):
-                await self._within_deadline(call, attempt, sink)
+            await self._within_deadline(call, attempt, sink)
         except GenerationFault as fault:
             attempt.fault = fault
         return attempt
-
-    @contextmanager
-    def _watched(self, attempt: "_Attempt", sink: EventSink) -> Iterator[None]:
-        """Under the circuit breaker: refused while it is open, else it learns what came of this."""
-        now = sink.call.program.now
-        began = now()
-        permit = self.breaker.permit(began)
-        if permit is None:
-            wait_ms = math.ceil(self.breaker.closed_in_s(began) * 1000)
-            detail = "the model server keeps failing; it is not asked for now"
-            code = ReasonCode.PROVIDER_CIRCUIT_OPEN
-            raise GenerationFault(code, detail, retry_after_ms=wait_ms)
-        verdict = Verdict.UNKNOWN  # Whoever is cancelled has proved nothing.
-        try:
-            yield
-            verdict = Verdict.WORKS
-        except GenerationFault as fault:
-            silent_for_s = 0.0 if attempt.has_heard else now() - began
-            patience_s = self.settings.first_token_timeout_ms / 1000
-            verdict = verdict_on(fault.code, silent_for_s=silent_for_s, patience_s=patience_s)
-            raise
-        finally:
-            if state := self.breaker.settle(permit, verdict, now()):
-                sink.call.program.log.warning("circuit changed", state=state.name.lower())
 
     async def _within_deadline(self, call: ModelCall, attempt: "_Attempt", sink: EventSink) -> None:
         with trio.move_on_at(sink.call.deadline.at):
@@ -183,6 +187,9 @@ class Generation:
             prompt_chars=sum(len(message.content) for message in call.messages),
         )
 
+    def _outlet(self, call: ModelCall, sink: EventSink) -> "_Outlet":
+        return _Outlet(sink, self.request.context.chunks, whole=not call.stream)
+
 
 @define
 class _Outlet:
@@ -219,6 +226,7 @@ class _Outlet:
 class _Attempt:
     """One call of the model: what it said, what was let out of that, and what went wrong."""
 
+    began: float
     reply: Reply
     outlet: _Outlet
     has_heard: bool = False

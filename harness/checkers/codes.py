@@ -14,7 +14,7 @@ from harness.causes import CLIENTS, SEARCHES
 from harness.checkers.answers import own_answers, stopped_reading, told
 from harness.evidence import CUT, LEFT, Evidence, Seen, last_word
 from harness.hop_faults import FAULTS, Impostor
-from harness.wire_log import MODEL, Exchange
+from harness.wire_log import Exchange
 
 _DRAINS: Final = frozenset({"ADMISSION_SHUTTING_DOWN", "HOP_UNREACHABLE"})
 _LEFT: Final = frozenset({LEFT, "CLIENT_DISCONNECTED"})
@@ -64,7 +64,7 @@ def _allowed(evidence: Evidence, seen: Seen) -> frozenset[str]:
         passes = scenario == call.model and _passes(evidence, seen)
         found |= {usual} if passes else _of_scenario(evidence, seen, scenario)
     for fault in evidence.hop_faults(seen.number):
-        modes = {call.stream, call.stream and not plan.environ}
+        modes = {call.stream, call.stream and "false" not in plan.environ.values()}
         found |= {FAULTS[fault].ends.of(mode) for mode in modes}
     if plan.drains:
         found |= _DRAINS
@@ -120,10 +120,10 @@ def _passes(evidence: Evidence, seen: Seen) -> bool:
 
 
 def _may_be_open(evidence: Evidence) -> bool:
-    """Whether attempts have failed so often in this world that the gateway may have had enough."""
-    failed = sum(bool(call.scenario) for call in evidence.model)
-    refused = sum(link.host == MODEL and bool(link.fault) for link in evidence.wire.links)
-    return failed + refused >= OPENS_AFTER
+    """Whether so many calls may have failed in this world that the gateway has had enough."""
+    plan = evidence.plan
+    failed = sum(bool(call.model or plan.server) for call in plan.calls)
+    return failed >= int(plan.environ.get("LLM_BREAKER_FAILURES", OPENS_AFTER))
 
 
 def _any_of_a_model(evidence: Evidence, seen: Seen) -> bool:

@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.deadline import Deadline
-from contracts.limits import LLM_MAX_ATTEMPTS_MAX
 from contracts.reasons import ReasonCode
-from llmgw.attempts import FIRST_PAUSE_S, LONGEST_PAUSE_S, backoff_s, next_pause_s
+from llmgw.attempts import FIRST_PAUSE_S, LONGEST_PAUSE_S, MAX_ATTEMPTS_MAX, backoff_s, next_pause_s
 from llmgw.faults import GenerationFault
 
 LOST = ReasonCode.PROVIDER_DISCONNECTED
@@ -39,7 +38,7 @@ def test_a_pause_doubles_and_has_a_longest() -> None:
     assert [backoff_s(made, 1.0) for made in (1, 2, 3, 4, 5, 9)] == [0.25, 0.5, 1.0, 2.0, 2.0, 2.0]
 
 
-@given(made=st.integers(1, LLM_MAX_ATTEMPTS_MAX), chance=st.floats(0.0, 1.0))
+@given(made=st.integers(1, MAX_ATTEMPTS_MAX), chance=st.floats(0.0, 1.0))
 def test_a_pause_is_never_under_half_of_its_whole(made: int, chance: float) -> None:
     whole = min(FIRST_PAUSE_S * 2 ** (made - 1), LONGEST_PAUSE_S)
     assert whole / 2 <= backoff_s(made, chance) <= whole
