@@ -6,8 +6,8 @@ where `attempts` says so, and only while nothing but `meta` was sent; no connect
 server is held in the pause. Where the circuit breaker has had enough of that server, nobody asks.
 
 The total deadline is a hard cancel scope around each attempt: when it passes, the connection to the
-model server is closed and the answer ends in PROVIDER_TIMEOUT. No pause that would pass it
-is begun.
+model server is closed and the answer ends in PROVIDER_TIMEOUT. No pause is
+begun that would pass it.
 """
 
 import math

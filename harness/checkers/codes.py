@@ -76,7 +76,6 @@ def _allowed(evidence: Evidence, seen: Seen) -> frozenset[str]:
     alone = not plan.drains and (len(plan.calls) == 1 or not plan.hops)
     if _may_be_open(evidence):
         found.add("PROVIDER_CIRCUIT_OPEN")
-        alone = alone and bool(_causes(evidence, seen))
     certain = found and alone and len(_causes(evidence, seen)) == 1
     return frozenset(found if certain else {*found, usual})
 
