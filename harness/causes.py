@@ -21,12 +21,13 @@ from contracts.reasons import ReasonCode
 from fakes.openai_compat_server.catalogue import CATALOGUE
 from fakes.openai_compat_server.dialects import DIALECTS
 from fakes.openai_compat_server.scenario import Ends, Face, Scenario, both
+from harness.attempts import ATTEMPTS
 from harness.hop_faults import FAULTS
 from harness.plans import Call, Drain, HopFaultAt, Names, Plan
 from harness.topics import BY_QUESTION
 from qs.retrieval.port import Hit, IndexState, RetrievalFault
 
-Kind = Literal["model", "search", "client", "hop", "drain"]
+Kind = Literal["model", "search", "client", "hop", "drain", "attempts"]
 
 
 @frozen
@@ -165,6 +166,8 @@ def causes() -> Iterator[Cause]:
     """Everything that the catalogues hold, in their order."""
     for scenario in CATALOGUE.values():
         yield Cause("model", scenario.name, scenario.ends, _of_model(scenario))
+    for row in ATTEMPTS.values():
+        yield Cause("attempts", row.name, row.ends, row.make)
     for search in SEARCHES.values():
         yield Cause("search", search.name, search.ends, _of_call(Call(search=search.name)))
     for client in CLIENTS.values():

@@ -22,11 +22,13 @@ from attrs import frozen
 
 from contracts.order import TRANSITIONS, TRANSITIONS_UNCITED, State, Step
 from contracts.reasons import Modes, ReasonCode
+from harness.attempts import ATTEMPTS
 from harness.causes import Cause, causes
 from harness.checkers.answers import own_answers, wants_citations
 from harness.checkers.codes import last_said
 from harness.evidence import Evidence, word_of
 from harness.order_breaks import CASES, Table, paths, table_of
+from harness.plans import Call
 from harness.wire_log import MODEL, Event
 
 OWED_FILE: Final = Path(__file__).with_name("owed.toml")
@@ -63,8 +65,18 @@ def _performed(evidence: Evidence) -> Iterator[str]:
     for seen in evidence.seen():
         if seen.call.client and seen.exchange is not None:
             yield f"client/{seen.call.client}"
+    yield from _attempts_performed(evidence)
     for drain in evidence.plan.drains:
         yield f"drain/{drain.program}"
+
+
+def _attempts_performed(evidence: Evidence) -> Iterator[str]:
+    """The rows whose world this is, where the model server was asked as often as they say."""
+    *_, last = evidence.seen()
+    asked = len(evidence.model_calls(last.topic))
+    for row in ATTEMPTS.values():
+        if asked == row.asked and evidence.plan == row.make(Call(stream=last.call.stream)):
+            yield f"attempts/{row.name}"
 
 
 def _steps(events: Sequence[Event]) -> list[str]:

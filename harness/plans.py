@@ -19,7 +19,8 @@ from harness.topics import TOPICS
 PROGRAMS = ("bff", "qs", "llmgw")
 # What a call can do without, in the order in which it is tried.
 _SMALLER = (
-    "model", "search", "client", "leaves_after_s", "leaves_at_step", "at_s", "citations_required",
+    "model", "model_times", "search", "client", "leaves_after_s", "leaves_at_step", "at_s",
+    "citations_required",
 )  # fmt: skip
 _converter = cattrs.Converter(forbid_extra_keys=True)
 
@@ -29,7 +30,8 @@ class Call:
     """One client's call. `topic` is an index into `harness.topics.TOPICS`; -1 is off topic.
 
     `at_s` counts from the world's start. `leaves_after_s` counts from `at_s`, `leaves_at_step` the
-    steps that all tasks take from then on; None: it stays.
+    steps that all tasks take from then on; None: it stays. `model_times` is how often the model
+    server plays `model` for it before it answers as usual; None: always.
     """
 
     topic: int = 0
@@ -41,6 +43,7 @@ class Call:
     leaves_after_s: float | None = None
     leaves_at_step: int | None = None
     citations_required: bool = True
+    model_times: int | None = None
 
 
 @frozen

@@ -40,6 +40,8 @@ from harness.world import MODEL_HOST, World, open_world
 BFF_URL: Final = "http://bff"
 # Longer than any program keeps a connection that nobody uses.
 _QUIET_S: Final = 90.0
+# How long the gateway leaves a server alone that kept failing.
+_COOLDOWN_S: Final = 10.0
 _SMALL_BUFFER_BYTES: Final = 1024
 # Keys are not drawn from any seed: one set of them does for every world.
 _TLS: Final = Tls((MODEL_HOST,))
@@ -134,6 +136,7 @@ async def _drain(world: World, program: str, at_s: float) -> None:
 async def _recovery(plan: Plan, world: World, network: "_Network") -> str:
     """The last word of an ordinary call, when everything that befell this world has stopped."""
     network.heal()
+    await trio.sleep(_COOLDOWN_S)
     asked = {call.topic for call in plan.calls}
     fresh = next(topic for topic in range(len(TOPICS)) if topic not in asked)
     async with world.network.client(timeout=None) as client:
@@ -146,9 +149,13 @@ def _is_secured(plan: Plan) -> bool:
 
 
 def behaviour_of(plan: Plan) -> Behaviour:
-    """The model server of a plan: each question gets its call's scenario, however often it asks."""
+    """The model server of a plan: each question gets its call's scenario, so often as that says."""
     rules = tuple(
-        Rule(play=(call.model,), text=_question(call), then=Then.LAST)
+        Rule(
+            play=(call.model,) * (call.model_times or 1),
+            text=_question(call),
+            then=Then.LAST if call.model_times is None else Then.PASS,
+        )
         for call in plan.calls
         if call.model
     )

@@ -38,6 +38,7 @@ PURE = (
     "llmgw/answer*.py",
     "llmgw/asked.py",
     "llmgw/attempts.py",
+    "llmgw/breaker.py",
     "llmgw/guard.py",
     "llmgw/json_text.py",
     "llmgw/prompt*.py",

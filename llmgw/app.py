@@ -17,6 +17,7 @@ from hop.incoming import Call, Received
 from hop.lifetime import HopApp
 from hop.program import Program
 from hop.stream import Collector, collected, streamed
+from llmgw.breaker import Breaker
 from llmgw.config import GatewaySettings
 from llmgw.generate import Generation
 from llmgw.providers.openai_compat import OpenAICompat
@@ -57,7 +58,8 @@ def make_llmgw(program: Program, settings: GatewaySettings, provider: Provider) 
         own={},
         neighbours={"model_server": provider.check},
     )
-    gateway = _Gateway(settings, provider)
+    breaker = Breaker(settings.breaker_failures, settings.breaker_cooldown_ms / 1000)
+    gateway = _Gateway(settings, provider, breaker)
     route = Route("/v1/generate", GenerateRequest, GENERATE_BODY_BYTES)
     answer_calls(app, program, route, gateway.answer)
     return app
@@ -67,13 +69,14 @@ def make_llmgw(program: Program, settings: GatewaySettings, provider: Provider) 
 class _Gateway:
     settings: GatewaySettings
     provider: Provider
+    breaker: Breaker
 
     async def answer(self, call: Call, received: Received[GenerateRequest]) -> Response:
         request = received.body
         call.named(request.request_id, request.trace_id)
         call.due(self.settings.timeout_ms)
         boundary = call.program.new_hex(_BOUNDARY_HEX)
-        generation = Generation(self.settings, self.provider, request, boundary)
+        generation = Generation(self.settings, self.provider, self.breaker, request, boundary)
         required = request.citations_required
         if request.stream:
             return await streamed(call, generation.tell, citations_required=required)

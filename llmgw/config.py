@@ -18,6 +18,8 @@ from hop.settings import (
     text,
     url,
 )
+from llmgw.attempts import MAX_ATTEMPTS, MAX_ATTEMPTS_MAX
+from llmgw.breaker import FAILURES_TO_OPEN, FAILURES_TO_OPEN_MAX
 
 
 @frozen
@@ -96,4 +98,22 @@ class GatewaySettings(HopSettings):
         limits.LLM_IDLE_TIMEOUT_MS,
         milliseconds,
         "between two contents of a stream",
+    )
+    max_attempts: int = setting(
+        "LLM_MAX_ATTEMPTS",
+        MAX_ATTEMPTS,
+        integer(1, MAX_ATTEMPTS_MAX),
+        "how often one generation may ask the model server",
+    )
+    breaker_failures: int = setting(
+        "LLM_BREAKER_FAILURES",
+        FAILURES_TO_OPEN,
+        integer(0, FAILURES_TO_OPEN_MAX),
+        "failed generations in a row after which it is not asked for a while; 0: never",
+    )
+    breaker_cooldown_ms: int = setting(
+        "LLM_BREAKER_COOLDOWN_MS",
+        limits.LLM_BREAKER_COOLDOWN_MS,
+        milliseconds,
+        "how long it is not asked then",
     )

@@ -7,7 +7,9 @@ theirs: which came first is the clock's business.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from contracts.reasons import ReasonCode
 from fakes.openai_compat_server.catalogue import CATALOGUE
+from harness.attempts import GRANTED, OPENS_AFTER
 from harness.causes import CLIENTS, SEARCHES
 from harness.checkers.answers import own_answers, stopped_reading, told
 from harness.evidence import CUT, LEFT, Evidence, Seen, last_word
@@ -59,9 +61,10 @@ def _allowed(evidence: Evidence, seen: Seen) -> frozenset[str]:
     if call.search:
         found |= {SEARCHES[call.search].ends.of(call.stream)}
     for scenario in filter(None, (call.model, plan.server)):
-        found |= _of_scenario(evidence, seen, scenario)
+        passes = scenario == call.model and _passes(evidence, seen)
+        found |= {usual} if passes else _of_scenario(evidence, seen, scenario)
     for fault in evidence.hop_faults(seen.number):
-        modes = {call.stream, call.stream and not plan.environ}
+        modes = {call.stream, call.stream and "false" not in plan.environ.values()}
         found |= {FAULTS[fault].ends.of(mode) for mode in modes}
     if plan.drains:
         found |= _DRAINS
@@ -71,6 +74,8 @@ def _allowed(evidence: Evidence, seen: Seen) -> frozenset[str]:
         found |= _LEFT
     # A drain may come too late to matter, and so may what befalls a connection of another call.
     alone = not plan.drains and (len(plan.calls) == 1 or not plan.hops)
+    if _may_be_open(evidence):
+        found.add("PROVIDER_CIRCUIT_OPEN")
     certain = found and alone and len(_causes(evidence, seen)) == 1
     return frozenset(found if certain else {*found, usual})
 
@@ -93,6 +98,31 @@ def _of_scenario(evidence: Evidence, seen: Seen, name: str) -> set[str]:
     ends = CATALOGUE[name].ends
     streams = seen.call.stream and "false" not in evidence.plan.environ.values()
     return {ends.of(streams)}
+
+
+def _passes(evidence: Evidence, seen: Seen) -> bool:
+    """Whether the model's fault passes by itself, within the attempts that the gateway makes.
+
+    None is made when something was shown: then the fault that ended it stands.
+    """
+    call = seen.call
+    if call.model_times is None or call.model_times >= GRANTED:
+        return False
+    (code,) = _of_scenario(evidence, seen, call.model)
+    events = seen.exchange.events() if seen.exchange and seen.exchange.streams else ()
+    shown = any(event.name in ("citations", "delta") for event in events)
+    return (
+        code in ReasonCode.__members__
+        and ReasonCode[code].retry
+        and not (shown and seen.ends_in != "ok")
+    )
+
+
+def _may_be_open(evidence: Evidence) -> bool:
+    """Whether so many calls may have failed in this world that the gateway has had enough."""
+    plan = evidence.plan
+    failed = sum(bool(call.model or plan.server) for call in plan.calls)
+    return failed >= int(plan.environ.get("LLM_BREAKER_FAILURES", OPENS_AFTER))
 
 
 def _any_of_a_model(evidence: Evidence, seen: Seen) -> bool:

@@ -5,11 +5,16 @@ Most of a world is as usual, so that what is out of the ordinary meets calls tha
 
 import random
 
+from harness.attempts import OPENS_SOON
 from harness.plans import Call, Drain, HopFaultAt, Names, Plan
 from harness.topics import TOPICS
 
 _RARE = 0.06  # how probable is what befalls few worlds
-_NOT_STREAMING = ("LLM_STREAM_ENABLED", "QS_CHAT_STREAM_ENABLED")
+_ENVIRONS = (
+    {"LLM_STREAM_ENABLED": "false"},
+    {"QS_CHAT_STREAM_ENABLED": "false"},
+    OPENS_SOON,
+)
 
 
 def draw(seed: int, names: Names) -> Plan:
@@ -33,7 +38,7 @@ def draw(seed: int, names: Names) -> Plan:
         server=dice.choice(names.servers) if dice.random() < _RARE else "",
         dialect=dice.choice(names.dialects),
         pace=f"ttft={dice.choice((1, 80, 900))}ms,itl={dice.choice((1, 8, 150))}ms",
-        environ={} if dice.random() > _RARE else {dice.choice(_NOT_STREAMING): "false"},
+        environ={} if dice.random() > 2 * _RARE else dice.choice(_ENVIRONS),
     )
 
 
@@ -48,4 +53,5 @@ def _call(dice: random.Random, topic: int, names: Names) -> Call:
         client=dice.choice(names.clients) if dice.random() < 0.08 else "",
         leaves_after_s=leaves_after_s if dice.random() < 0.2 else None,
         citations_required=dice.random() < 0.9,
+        model_times=dice.choice((None, None, 1, 2, 3)),
     )

@@ -8,6 +8,7 @@ import trio
 from trio.testing import MockClock
 
 from contracts.reasons import ReasonCode
+from fakes.openai_compat_server import Behaviour
 from harness.world import World, chat_body, hits_of, open_world
 
 QUESTION = "How do I find out which package a file belongs to?"
@@ -100,6 +101,16 @@ async def test_plain_text_without_citations_when_none_are_required(
     assert "citations" not in [name for name, _ in seen]
     assert data_of(seen, "done")["status"] == "ok"
     assert (plain["status"], plain["citations"]) == ("ok", [])
+
+
+async def test_the_model_servers_wish_reaches_the_client(autojump_clock: MockClock) -> None:
+    behaviour = Behaviour(scenario="status-429-retry-after?for=20s")
+    async with open_world(PASSAGES, behaviour=behaviour) as world:
+        plain = (await world.ask(QUESTION)).json()
+        async with world.stream(QUESTION) as events:
+            streamed = data_of(await events.rest(), "done")
+    for told in (plain, streamed):
+        assert (code_of(told), told["retry_after_ms"]) == ("PROVIDER_RATE_LIMITED", 20_000)
 
 
 async def test_nothing_found_ends_without_a_model_call(autojump_clock: MockClock) -> None:

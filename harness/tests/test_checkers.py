@@ -18,11 +18,12 @@ from attrs import evolve, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.checkers import CHECKERS, answers, clocks, codes, judge, leaks, truth
+from harness.checkers import CHECKERS, answers, attempts, clocks, codes, judge, leaks, truth
 from harness.evidence import Evidence
 from harness.tests import (
     doctoring,
     planted_answers,
+    planted_attempts,
     planted_clocks,
     planted_codes,
     planted_leaks,
@@ -34,10 +35,17 @@ from harness.tests.planted import Planted
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
-MODULES = (answers, truth, codes, clocks, leaks)
+MODULES = (answers, truth, codes, clocks, leaks, attempts)
 PLANTED: tuple[Planted, ...] = tuple(
     row
-    for module in (planted_answers, planted_truth, planted_codes, planted_clocks, planted_leaks)
+    for module in (
+        planted_answers,
+        planted_truth,
+        planted_codes,
+        planted_clocks,
+        planted_leaks,
+        planted_attempts,
+    )
     for row in module.PLANTED
 )
 WORLDS = tuple(
