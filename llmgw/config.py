@@ -76,6 +76,18 @@ class GatewaySettings(HopSettings):
     timeout_ms: int = setting(
         "LLM_TIMEOUT_MS", limits.LLM_TIMEOUT_MS, milliseconds, "one generation, all of it"
     )
+    load_timeout_ms: int = setting(
+        "LLM_LOAD_TIMEOUT_MS",
+        limits.LLM_LOAD_TIMEOUT_MS,
+        milliseconds,
+        "loading LLM_MODEL, at start or when the server says that it is loading",
+    )
+    preload: bool = setting(
+        "LLM_PRELOAD",
+        True,
+        boolean,
+        "at start, load LLM_MODEL and learn whether the server holds it to a JSON schema",
+    )
     connect_timeout_ms: int = setting(
         "LLM_CONNECT_TIMEOUT_MS",
         limits.LLM_CONNECT_TIMEOUT_MS,

@@ -18,7 +18,8 @@ from hop.stream import EventSink
 from llmgw import prompt
 from llmgw.config import GatewaySettings
 from llmgw.faults import GenerationFault
-from llmgw.providers.port import Content, ModelCall, ModelEvent, PromptMessage, Provider
+from llmgw.model_state import ModelState
+from llmgw.providers.port import Content, ModelCall, ModelEvent, PromptMessage
 from llmgw.reply import CitedChunks, Reply, TextOut
 
 
@@ -27,7 +28,7 @@ class Generation:
     """One request, and what it needs. `boundary` is random hex, new for each request."""
 
     settings: GatewaySettings
-    provider: Provider
+    provider: ModelState
     request: GenerateRequest
     boundary: str
 
@@ -60,11 +61,16 @@ class Generation:
             with sink.call.program.metrics.upstream_streams.track_inprogress():
                 await self._generate(call, reply, sink)
             return
+        if sink.call.phase == "loading":
+            raise GenerationFault(ReasonCode.PROVIDER_LOADING, "the model was still loading")
         raise GenerationFault(ReasonCode.PROVIDER_TIMEOUT, "the generation took too long")
 
     async def _generate(self, call: ModelCall, reply: Reply, sink: EventSink) -> None:
         """Ask the model and let out what is proved, as it comes."""
         outlet = _Outlet(sink, self.request.context.chunks, whole=not call.stream)
+        sink.call.phase = "loading"
+        await self.provider.wait_ready(call.model)
+        sink.call.phase = "model"
         async with self.provider.open(call) as events:
             async for event in events:
                 self._log_content(event, sink)
@@ -87,15 +93,21 @@ class Generation:
             boundary=self.boundary,
             citations_required=request.citations_required,
         )
+        model, max_tokens = request.model or settings.model, request.max_tokens
+        max_tokens = max_tokens or settings.max_tokens
         return ModelCall(
-            model=request.model or settings.model,
+            model=model,
             messages=messages,
-            max_tokens=request.max_tokens or settings.max_tokens,
+            max_tokens=max_tokens,
             temperature=(
                 settings.temperature if request.temperature is None else request.temperature
             ),
             stream=request.stream and settings.stream_enabled,
-            schema=prompt.reply_schema(len(chunks)) if request.citations_required else None,
+            schema=(
+                self.provider.schema_for(model, len(chunks), max_tokens)
+                if request.citations_required
+                else None
+            ),
         )
 
     def _reply(self, call: ModelCall) -> Reply:
