@@ -49,6 +49,8 @@ URLS = {
     "BFF_QS_URL": "http://qs",
     "QS_LLM_URL": "http://llmgw",
     "LLM_BASE_URL": f"http://{MODEL_HOST}/v1",
+    # What the model server is asked, it is asked by the world's calls.
+    "LLM_PRELOAD": "false",
 }
 CHAT_URL = "http://bff/chat"
 
@@ -207,6 +209,8 @@ class _Builder:
             gateway, _ = load(GatewaySettings, self.environ)
             program = self._program(gateway)
             models = make_models(program, gateway, await self._client())
+            models.begin()
+            self.world.network.nursery.start_soon(models.run)
             self._serve("llmgw", make_llmgw(program, gateway, models))
         if "qs" in only:
             query, _ = load(QueryServiceSettings, self.environ)
