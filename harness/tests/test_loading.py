@@ -98,3 +98,18 @@ async def test_the_next_request_waits_when_the_model_says_that_it_is_loading(
     async with open_world(TOPIC.hits(), environ=environ, behaviour=loads) as world:
         assert (await world.ask(TOPIC.question)).json()["reason_code"] == "PROVIDER_LOADING"
         assert (await world.ask(TOPIC.question)).json()["status"] == "ok"
+
+
+async def test_a_load_goes_on_when_the_client_that_waits_for_it_leaves(
+    autojump_clock: MockClock,
+) -> None:
+    slow = Behaviour(script=Script((Rule(("status-503-loading",) * 8 + ("ok",)),)))
+    async with open_world(TOPIC.hits(), environ=PRELOADS, behaviour=slow) as world:
+        async with world.stream(TOPIC.question) as events:
+            assert (await events.next() or ("", {}))[0] == "meta"
+            await trio.sleep(2.0)
+        await trio.sleep(0.25)
+        [ended] = world.programs["llmgw"].ended()
+        assert (ended["reason_code"], ended["phase"]) == ("CLIENT_DISCONNECTED", "loading")
+        assert (await world.ask(TOPIC.question)).json()["status"] == "ok"
+        assert trio.current_time() == pytest.approx(8.0, abs=1.5)
