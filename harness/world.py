@@ -38,7 +38,7 @@ from hop.metrics import Metrics
 from hop.program import Program
 from hop.run import serving_limits
 from hop.settings import HopSettings, load
-from llmgw.app import make_llmgw, make_provider
+from llmgw.app import make_llmgw, make_models
 from llmgw.config import GatewaySettings
 from qs.app import make_qs
 from qs.config import QueryServiceSettings
@@ -49,6 +49,8 @@ URLS = {
     "BFF_QS_URL": "http://qs",
     "QS_LLM_URL": "http://llmgw",
     "LLM_BASE_URL": f"http://{MODEL_HOST}/v1",
+    # What the model server is asked, it is asked by the world's calls.
+    "LLM_PRELOAD": "false",
 }
 CHAT_URL = "http://bff/chat"
 
@@ -206,8 +208,10 @@ class _Builder:
         if "llmgw" in only:
             gateway, _ = load(GatewaySettings, self.environ)
             program = self._program(gateway)
-            provider = make_provider(gateway, await self._client())
-            self._serve("llmgw", make_llmgw(program, gateway, provider))
+            models = make_models(program, gateway, await self._client())
+            models.begin()
+            self.world.network.nursery.start_soon(models.run)
+            self._serve("llmgw", make_llmgw(program, gateway, models))
         if "qs" in only:
             query, _ = load(QueryServiceSettings, self.environ)
             program = self._program(query)

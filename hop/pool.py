@@ -3,7 +3,7 @@
 httpcore 1.0.9 loses two things when a call is cancelled at the wrong moment. A connection that was
 opened and not used yet stays in the pool, open and for nobody, as long as the process lives; one
 whose TLS handshake is under way is dropped unclosed. `LosslessPool` gives back the first,
-`Closing` the second. Cleanup is shielded, and bounded.
+`Closing` the second. Both hold behind a proxy too. Cleanup is shielded, and bounded.
 """
 
 import ssl
@@ -24,26 +24,55 @@ _KEEP_IDLE_S: Final = 2.0  # Well under the 30 s after which our servers close a
 def make_transport(
     *,
     trust: ssl.SSLContext | None = None,
+    proxy_url: str = "",
     keep_idle_s: float | None = _KEEP_IDLE_S,
     backend: httpcore.AsyncNetworkBackend | None = None,
 ) -> httpx.AsyncHTTPTransport:
     """What carries an httpx client's calls. No cap on connections: admission is the cap (a capped
     pool of httpcore 1.0.9 jams when callers are cancelled while they wait for a place in it).
 
-    `trust`: None is whom the system trusts. An idle connection is kept for `keep_idle_s` seconds,
-    None: until its peer closes it; httpcore measures that with the real clock. `backend`: None is
-    the system's sockets.
+    `trust`: None is whom the system trusts. `proxy_url`: an http or https proxy that carries every
+    call, to https by CONNECT, with the user and the password that stand in it. An idle connection
+    is kept for `keep_idle_s` seconds, None: until its peer closes it; httpcore measures that with
+    the real clock. `backend`: None is the system's sockets.
     """
     context = trust or httpx.create_ssl_context(trust_env=False)
     transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
+    proxy = _proxy(proxy_url, context) if proxy_url else None
     transport._pool = LosslessPool(
         ssl_context=context,
+        proxy=proxy,
         max_connections=None,
         max_keepalive_connections=_CONNECTIONS_IDLE,
         keepalive_expiry=keep_idle_s,
         network_backend=Closing(backend or httpcore.TrioBackend()),
     )
     return transport
+
+
+def trust_of(ca_file: str) -> ssl.SSLContext:
+    """Trusts the authorities in a PEM file, and no others. Raises UnusableAuthorities."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError:
+        raise UnusableAuthorities("holds no certificates in PEM form") from None
+    except OSError as error:
+        raise UnusableAuthorities(error.strerror or type(error).__name__) from None
+    except ValueError as error:  # a NUL in the name
+        raise UnusableAuthorities(str(error)) from None
+    if not context.cert_store_stats()["x509"]:
+        raise UnusableAuthorities("holds no certificates in PEM form")
+    return context
+
+
+class UnusableAuthorities(Exception):
+    """A file of authorities can not be used; the message says why."""
+
+
+def _proxy(url: str, trust: ssl.SSLContext) -> httpcore.Proxy:
+    read = httpx.Proxy(url)
+    secured = read.url.scheme == "https"
+    return httpcore.Proxy(str(read.url), read.raw_auth, ssl_context=trust if secured else None)
 
 
 class LosslessPool(httpcore.AsyncConnectionPool):

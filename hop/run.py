@@ -21,23 +21,38 @@ from hop.call import make_client
 from hop.lifetime import Drain, HopApp
 from hop.log import FromLibraries, make_log
 from hop.metrics import Metrics
+from hop.pool import make_transport
 from hop.program import Program
 from hop.serve import CannotListen, Limits, open_listeners, serve
 from hop.settings import HopSettings, SettingsError, load, variables_of
 
 S = TypeVar("S", bound=HopSettings)
 OpenApp = Callable[[Program, S, httpx.AsyncClient], AbstractAsyncContextManager[HopApp]]
+MakeTransport = Callable[[S], httpx.AsyncBaseTransport]
 _EXIT_CANNOT_SERVE = 1
 _EXIT_UNUSABLE = 2
 
 
+def _as_the_system_has_it(_: HopSettings) -> httpx.AsyncBaseTransport:
+    return make_transport()
+
+
 def run(
-    kind: type[S], open_app: OpenApp[S], environ: Mapping[str, str], arguments: Sequence[str]
+    kind: type[S],
+    open_app: OpenApp[S],
+    environ: Mapping[str, str],
+    arguments: Sequence[str],
+    *,
+    outgoing: MakeTransport[S] = _as_the_system_has_it,
 ) -> int:
-    """Run one program until it is told to stop; its exit code."""
+    """Run one program until it is told to stop; its exit code.
+
+    `outgoing` makes what carries its own calls; it may raise SettingsError too.
+    """
     _parser(kind).parse_args(arguments)
     try:
         settings, warnings = load(kind, environ)
+        transport = outgoing(settings)
     except SettingsError as error:
         for line in error.lines:
             print(f"{kind.SERVICE}: {line}", file=sys.stderr)
@@ -48,7 +63,7 @@ def run(
         log.warning("setting ignored", detail=line)
     program = Program(settings, log, Metrics(kind.SERVICE), Drain(), _random_hex)
     try:
-        return trio.run(_serve, program, settings, open_app)
+        return trio.run(_serve, program, settings, open_app, transport)
     finally:
         _let_go_of_output()
 
@@ -61,7 +76,9 @@ def _let_go_of_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-async def _serve(program: Program, settings: S, open_app: OpenApp[S]) -> int:
+async def _serve(
+    program: Program, settings: S, open_app: OpenApp[S], transport: httpx.AsyncBaseTransport
+) -> int:
     # From before the first line is logged: whoever has read it may send a signal.
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         try:
@@ -72,7 +89,7 @@ async def _serve(program: Program, settings: S, open_app: OpenApp[S]) -> int:
         except UnicodeError:
             print(f"{settings.SERVICE}: {settings.host!r} is no host name", file=sys.stderr)
             return _EXIT_CANNOT_SERVE
-        async with make_client() as client, open_app(program, settings, client) as app:
+        async with make_client(transport) as client, open_app(program, settings, client) as app:
             port = listeners[0].socket.getsockname()[1]
             program.log.info("serving", host=settings.host, port=port)
             async with trio.open_nursery() as nursery:

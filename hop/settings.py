@@ -7,6 +7,7 @@ nest are named in `NESTED`: two explicit values that contradict each other are r
 shrinks to fit.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import ClassVar, TypeVar
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ S = TypeVar("S", bound="HopSettings")
 _KEY = "variable"
 _SECRET_WORDS = ("KEY", "PASSWORD", "SECRET", "TOKEN")
 _VALUE_SHOWN_CHARS = 80
+# Who a url signs in as; greedy, since a password may hold anything.
+_SIGNED_IN = re.compile(r"//.*@")
 
 
 class SettingsError(Exception):
@@ -44,7 +47,7 @@ class Variable:
         """The value as a message may show it: a secret not at all."""
         if any(word in self.name.split("_") for word in _SECRET_WORDS):
             return "(secret)"
-        return repr(value[:_VALUE_SHOWN_CHARS])
+        return repr(_SIGNED_IN.sub("//(secret)@", value)[:_VALUE_SHOWN_CHARS])
 
 
 def setting(name: str, default: V, parse: Callable[[str], V], help: str) -> V:
@@ -109,6 +112,18 @@ def url(value: str) -> str:
         usable = False
     if not usable or parts.query or parts.fragment or parts.username:
         raise ValueError("must be an http or https address, like http://127.0.0.1:8000/v1")
+    return value.rstrip("/")
+
+
+def proxy_url(value: str) -> str:
+    """Empty, or an http or https proxy's address; it may hold a user and a password."""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if value and (not usable or parts.path.strip("/") or parts.query or parts.fragment):
+        raise ValueError("must be an http or https proxy's address, like http://127.0.0.1:3128")
     return value.rstrip("/")
 
 

@@ -20,6 +20,7 @@ from hop.stream import Collector, collected, streamed
 from llmgw.breaker import Breaker
 from llmgw.config import GatewaySettings
 from llmgw.generate import Generation
+from llmgw.model_state import ModelState
 from llmgw.providers.openai_compat import OpenAICompat
 from llmgw.providers.port import Provider
 from llmgw.providers.toy import Toy
@@ -35,7 +36,25 @@ async def open_app(
     program: Program, settings: GatewaySettings, client: httpx.AsyncClient
 ) -> AsyncIterator[HopApp]:
     """The gateway's app with the provider that its settings name."""
-    yield make_llmgw(program, settings, make_provider(settings, client))
+    models = make_models(program, settings, client)
+    async with trio.open_nursery() as nursery:
+        models.begin()
+        nursery.start_soon(models.run)
+        yield make_llmgw(program, settings, models)
+        nursery.cancel_scope.cancel()
+
+
+def make_models(
+    program: Program, settings: GatewaySettings, client: httpx.AsyncClient
+) -> ModelState:
+    """The model server that the settings name, with what is known of its model."""
+    return ModelState(
+        make_provider(settings, client),
+        settings.model,
+        program.log,
+        settings.load_timeout_ms / 1000,
+        settings.preload,
+    )
 
 
 def make_provider(settings: GatewaySettings, client: httpx.AsyncClient) -> Provider:
@@ -50,16 +69,16 @@ def make_provider(settings: GatewaySettings, client: httpx.AsyncClient) -> Provi
     return OpenAICompat(client, settings.base_url, settings.api_key, clocks)
 
 
-def make_llmgw(program: Program, settings: GatewaySettings, provider: Provider) -> HopApp:
-    """The gateway's app over any provider."""
+def make_llmgw(program: Program, settings: GatewaySettings, models: ModelState) -> HopApp:
+    """The gateway's app over any model server."""
     app = make_app(
         program,
         body_bytes=GENERATE_BODY_BYTES,
         own={},
-        neighbours={"model_server": provider.check},
+        neighbours={"model_server": models.check, "constrained_decoding": models.check_constraint},
     )
     breaker = Breaker(settings.breaker_failures, settings.breaker_cooldown_ms / 1000)
-    gateway = _Gateway(settings, provider, breaker)
+    gateway = _Gateway(settings, models, breaker)
     route = Route("/v1/generate", GenerateRequest, GENERATE_BODY_BYTES)
     answer_calls(app, program, route, gateway.answer)
     return app
@@ -68,7 +87,7 @@ def make_llmgw(program: Program, settings: GatewaySettings, provider: Provider) 
 @frozen
 class _Gateway:
     settings: GatewaySettings
-    provider: Provider
+    models: ModelState
     breaker: Breaker
 
     async def answer(self, call: Call, received: Received[GenerateRequest]) -> Response:
@@ -76,7 +95,7 @@ class _Gateway:
         call.named(request.request_id, request.trace_id)
         call.due(self.settings.timeout_ms)
         boundary = call.program.new_hex(_BOUNDARY_HEX)
-        generation = Generation(self.settings, self.provider, self.breaker, request, boundary)
+        generation = Generation(self.settings, self.models, self.breaker, request, boundary)
         required = request.citations_required
         if request.stream:
             return await streamed(call, generation.tell, citations_required=required)

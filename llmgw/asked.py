@@ -16,8 +16,9 @@ from llmgw.prompt_budget import Budget
 from llmgw.providers.port import ModelCall, PromptMessage
 from llmgw.reply import Reply
 
-# From a model's name and the number of aliases to the schema of its reply; None to send none.
-SchemaFor = Callable[[str, int], Mapping[str, object] | None]
+# From a model's name, the number of aliases and `max_tokens` to the schema of its reply; None to
+# send none.
+SchemaFor = Callable[[str, int, int], Mapping[str, object] | None]
 
 
 @frozen
@@ -53,12 +54,14 @@ def asked_by(
     )
     model = request.model or settings.model
     temperature = request.temperature
+    max_tokens = request.max_tokens or settings.max_tokens
+    cited = request.citations_required
     call = ModelCall(
         model=model,
         messages=shown.messages,
-        max_tokens=request.max_tokens or settings.max_tokens,
+        max_tokens=max_tokens,
         temperature=settings.temperature if temperature is None else temperature,
         stream=request.stream and settings.stream_enabled,
-        schema=schema_for(model, shown.alias_count) if request.citations_required else None,
+        schema=schema_for(model, shown.alias_count, max_tokens) if cited else None,
     )
     return Asked(request, shown, call)

@@ -14,6 +14,7 @@ from hop.settings import (
     number,
     one_of,
     port,
+    proxy_url,
     setting,
     text,
     url,
@@ -48,6 +49,15 @@ class GatewaySettings(HopSettings):
         "LLM_BASE_URL", "http://127.0.0.1:8020/v1", url, "the OpenAI-compatible server, with /v1"
     )
     api_key: str = setting("LLM_API_KEY", "", text, "sent to the model server; may be empty")
+    ca_file: str = setting(
+        "LLM_CA_FILE",
+        "",
+        text,
+        "a PEM file of the authorities to trust behind https; empty: the usual public ones",
+    )
+    proxy: str = setting(
+        "LLM_PROXY", "", proxy_url, "the http or https proxy on the way to the model server"
+    )
     model: str = setting(
         "LLM_MODEL", "llama3.1:8b-instruct", name, "the model, where a call names none"
     )
@@ -80,6 +90,18 @@ class GatewaySettings(HopSettings):
     )
     timeout_ms: int = setting(
         "LLM_TIMEOUT_MS", limits.LLM_TIMEOUT_MS, milliseconds, "one generation, all of it"
+    )
+    load_timeout_ms: int = setting(
+        "LLM_LOAD_TIMEOUT_MS",
+        limits.LLM_LOAD_TIMEOUT_MS,
+        milliseconds,
+        "loading LLM_MODEL, at start or when the server says that it is loading",
+    )
+    preload: bool = setting(
+        "LLM_PRELOAD",
+        True,
+        boolean,
+        "at start, load LLM_MODEL and learn whether the server holds it to a JSON schema",
     )
     connect_timeout_ms: int = setting(
         "LLM_CONNECT_TIMEOUT_MS",

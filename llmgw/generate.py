@@ -11,7 +11,7 @@ begun that would pass it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import trio
 from attrs import define, field, frozen
@@ -21,13 +21,13 @@ from contracts.events import CitationsProved, Delta
 from contracts.generation import Chunk, GenerateRequest
 from contracts.reasons import ReasonCode
 from hop.stream import EventSink
-from llmgw import prompt
 from llmgw.asked import Asked, asked_by
 from llmgw.attempts import next_pause_s
 from llmgw.breaker import Breaker, Verdict, verdict_on
 from llmgw.config import GatewaySettings
 from llmgw.faults import GenerationFault
-from llmgw.providers.port import Content, ModelCall, ModelEvent, Provider
+from llmgw.model_state import ModelState
+from llmgw.providers.port import Content, ModelCall, ModelEvent
 from llmgw.reply import CitedChunks, Reply, TextOut
 
 
@@ -39,7 +39,7 @@ class Generation:
     """
 
     settings: GatewaySettings
-    provider: Provider
+    provider: ModelState
     breaker: Breaker
     request: GenerateRequest
     boundary: str
@@ -48,7 +48,7 @@ class Generation:
         """The whole generation, to `done`."""
         await sink.begin()
         sink.call.phase = "model"
-        asked = asked_by(self.request, self.settings, self.boundary, _schema_for)
+        asked = asked_by(self.request, self.settings, self.boundary, self.provider.schema_for)
         if asked.prompt.left_out:
             sink.call.program.log.info("prompt shortened", detail=asked.prompt.left_out)
         attempt = await self._last_attempt(asked, sink)
@@ -147,11 +147,16 @@ class Generation:
             with sink.call.program.metrics.upstream_streams.track_inprogress():
                 await self._generate(call, attempt, sink)
             return
+        if sink.call.phase == "loading":
+            raise GenerationFault(ReasonCode.PROVIDER_LOADING, "the model was still loading")
         raise GenerationFault(ReasonCode.PROVIDER_TIMEOUT, "the generation took too long")
 
     async def _generate(self, call: ModelCall, attempt: "_Attempt", sink: EventSink) -> None:
         """Ask the model and let out what is proved, as it comes."""
         reply, outlet = attempt.reply, attempt.outlet
+        sink.call.phase = "loading"
+        await self.provider.wait_ready(call.model)
+        sink.call.phase = "model"
         async with self.provider.open(call) as events:
             async for event in events:
                 attempt.has_heard = True
@@ -198,10 +203,6 @@ class _Outlet:
         """The passage an alias stands for: title and url are the request's, never the model's."""
         chunk = self.chunks[int(alias.removeprefix("c")) - 1]
         return Citation(chunk.chunk_id, alias, chunk.title, chunk.url)
-
-
-def _schema_for(_model: str, alias_count: int) -> Mapping[str, object]:
-    return prompt.reply_schema(alias_count)
 
 
 @define

@@ -124,7 +124,7 @@ def aliases(count: int) -> tuple[str, ...]:
     return tuple(f"c{number}" for number in range(1, count + 1))
 
 
-def reply_schema(alias_count: int) -> Mapping[str, object]:
+def reply_schema(alias_count: int, answer_max_chars: int | None = None) -> Mapping[str, object]:
     """The JSON Schema of the reply: citations first, so that they are proved before any text.
 
     Only keywords that servers take: no `pattern`, `uniqueItems` or `contains`, and no `maxLength`.
@@ -141,9 +141,12 @@ def reply_schema(alias_count: int) -> Mapping[str, object]:
         "minItems": 1,
         "maxItems": limits.CITATIONS_MAX,
     }
+    answer: dict[str, object] = {"type": "string"}
+    if answer_max_chars is not None:
+        answer["maxLength"] = answer_max_chars
     return {
         "type": "object",
-        "properties": {"citations": citations, "answer": {"type": "string"}},
+        "properties": {"citations": citations, "answer": answer},
         "required": ["citations", "answer"],
         "additionalProperties": False,
     }

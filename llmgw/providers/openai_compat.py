@@ -26,7 +26,7 @@ from contracts.reasons import ReasonCode
 from hop.exchange import DEAD_CONNECTION, ResponseBytes
 from llmgw.faults import GenerationFault
 from llmgw.providers import openai_errors, openai_wire
-from llmgw.providers.port import Content, ModelCall, ModelEvent
+from llmgw.providers.port import Content, ModelCall, ModelEvent, SchemaRefused
 from llmgw.providers.upstream import TRANSPORT_ERRORS, Body, Clocks, Sending, Wait, fault_of
 
 CHECK_S: Final = 1.0
@@ -56,8 +56,9 @@ class OpenAICompat:
     async def open(self, call: ModelCall) -> AsyncIterator[AsyncIterator[ModelEvent]]:
         """One attempt. Raises GenerationFault, here or between events."""
         wait = Wait(self.clocks, call.stream)
-        body = await self._answer(call, wait)
-        reply = _Reply(body, wait, _decoder(call))
+        body, has_schema = await self._answer(call, wait)
+        is_refused = call.schema is not None and not has_schema
+        reply = _Reply(body, wait, _decoder(call), is_refused)
         try:
             if call.stream:
                 await _check_event_stream(body)
@@ -80,13 +81,14 @@ class OpenAICompat:
             return False, f"{self.base_url}: {fault}"
         return False, f"{self.base_url}: no answer within {CHECK_S:g} s"
 
-    async def _answer(self, call: ModelCall, wait: Wait) -> Body:
-        """The body of a 200. A rejected schema is tried once more without it (CONTRACT §7)."""
+    async def _answer(self, call: ModelCall, wait: Wait) -> tuple[Body, bool]:
+        """The body of a 200, and whether the server took the schema: a rejected one is left out
+        and the call made once more (CONTRACT §7)."""
         content = openai_wire.encode_call(call)
         body = await self._exchange("POST", "/chat/completions", content, wait)
         status, headers = body.response.status_code, body.response.headers
         if status == httpx.codes.OK and not _is_encoded(headers):
-            return body
+            return body, call.schema is not None
         try:
             refusal = await body.read_capped(ERROR_BODY_BYTES, ERROR_BODY_S)
         finally:
@@ -130,6 +132,7 @@ class _Reply:
     _body: Body
     _wait: Wait
     _decoder: openai_wire.StreamDecoder | openai_wire.PlainDecoder
+    _must_tell_refusal: bool
     _ended: bool = field(default=False, init=False)
 
     @property
@@ -140,6 +143,9 @@ class _Reply:
         return self
 
     async def __anext__(self) -> ModelEvent:
+        if self._must_tell_refusal:
+            self._must_tell_refusal = False
+            return SchemaRefused()
         while (event := self._decoder.next_event()) is None:
             if self._ended or self._decoder.is_done:
                 raise StopAsyncIteration

@@ -78,7 +78,14 @@ class ModelNamed:
     model: str
 
 
-ModelEvent = Content | Reasoning | Refusal | ToolCall | Finished | UsageReport | ModelNamed
+@frozen
+class SchemaRefused:
+    """The server took the call only without its schema; first of the reply's events."""
+
+
+ModelEvent = (
+    Content | Reasoning | Refusal | ToolCall | Finished | UsageReport | ModelNamed | SchemaRefused
+)
 
 
 class Provider(Protocol):

@@ -31,6 +31,8 @@ CODES: Final[Mapping[type[Exception], ReasonCode]] = {
     httpx.RemoteProtocolError: ReasonCode.PROVIDER_DISCONNECTED,
 }
 TRANSPORT_ERRORS: Final = tuple(CODES)
+# How httpcore names the TLS handshake: with a server or a proxy, and with a server behind a proxy.
+_HANDSHAKES: Final = ("connection.start_tls.", "proxy.start_tls.")
 
 
 @frozen
@@ -100,7 +102,7 @@ class Sending:
     async def _trace(self, event: str, info: Mapping[str, object]) -> None:
         if event == "connection.connect_tcp.started":
             self.is_reused = False
-        elif event.startswith("connection.start_tls."):
+        elif event.startswith(_HANDSHAKES):
             self._shaking_hands = not event.endswith(".complete")
         elif event == "http11.send_request_headers.started" and _is_ours(info["request"]):
             self._connected_at = trio.current_time()

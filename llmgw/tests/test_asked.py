@@ -25,7 +25,7 @@ ENVIRON = {"LLM_MODEL": "ours", "LLM_MAX_TOKENS": "300", "LLM_TEMPERATURE": "0.4
 def asked(request: dict[str, object], **environ: str) -> Asked:
     made = decode(json.dumps(request).encode(), GenerateRequest)
     settings, _ = load(GatewaySettings, {**ENVIRON, **environ})
-    return asked_by(made, settings, BOUNDARY, lambda _model, count: reply_schema(count))
+    return asked_by(made, settings, BOUNDARY, lambda _model, count, _tokens: reply_schema(count))
 
 
 def payload(request: dict[str, object], **environ: str) -> dict[str, object]:

@@ -29,6 +29,7 @@ from llmgw.providers.port import (
     ModelEvent,
     ModelNamed,
     PromptMessage,
+    SchemaRefused,
     UsageReport,
 )
 
@@ -441,7 +442,7 @@ async def test_schema_is_left_out_once_when_the_server_rejects_it(
     autojump_clock: MockClock,
 ) -> None:
     async with rig(NO_GRAMMAR, A_STREAM) as made:
-        assert await made.call(WITH_SCHEMA) == STREAMED
+        assert await made.call(WITH_SCHEMA) == [SchemaRefused(), *STREAMED]
         sent = [json.loads(body) for _, body in made.requests]
         assert ["response_format" in body for body in sent] == [True, False]
 
