@@ -21,6 +21,9 @@ UNCITED = (
     Plan(calls=(Call(model="close-before-bytes"),)),
     Plan(calls=(Call(model="close-mid-stream"),)),
     Plan(calls=(Call(search="nothing"),)),
+    # Thoughts that open the text are not the answer.
+    Plan(calls=(Call(model="content-think-draft"),)),
+    Plan(calls=(Call(model="content-think-twice"),)),
 )
 OWED = owed()
 
