@@ -17,6 +17,7 @@ from harness.wire_log import Exchange
 LIMITS_S: Final = {"bff": 20.0, "qs": 19.0, "llmgw": 15.0}
 _GRANTED_S: Final = 0.1
 _BODY_S: Final = 5.0
+_SEARCH_S: Final = 1.5
 _STALL_S: Final = 10.0
 _SILENCE_S: Final = 10.0
 _FELT_WITHIN_S: Final = 0.25
@@ -40,8 +41,11 @@ def deadlines_are_kept(evidence: Evidence) -> Iterator[str]:
 def _limit_s(exchange: Exchange) -> float:
     given = exchange.headers.get("x-deadline-ms", "")
     limit = LIMITS_S[exchange.host]
-    if last_word(exchange) == "INPUT_TIMEOUT":
+    word = last_word(exchange)
+    if word == "INPUT_TIMEOUT":
         return _BODY_S
+    if word == "RAG_TIMEOUT":
+        limit = _SEARCH_S
     return min(limit, int(given) / 1000) if given.isdigit() else limit
 
 

@@ -73,7 +73,9 @@ def _allowed(evidence: Evidence, seen: Seen) -> frozenset[str]:
     if seen.leaves:
         found |= _LEFT
     # A drain may come too late to matter, and so may what befalls a connection of another call.
-    alone = not plan.drains and (len(plan.calls) == 1 or not plan.hops)
+    # And an answer may be there before its client leaves, or is stalled.
+    alone = not plan.drains and (len(plan.calls) == 1 or not plan.hops) and not seen.leaves
+    alone = alone and not (client and client.stops_reading)
     if _may_be_open(evidence):
         found.add("PROVIDER_CIRCUIT_OPEN")
     certain = found and alone and len(_causes(evidence, seen)) == 1
@@ -144,7 +146,9 @@ def log_and_answer_agree(evidence: Evidence) -> Iterator[str]:
             continue
         word = last_word(exchange)
         logged = [str(line["reason_code"] or line["status"]) for line in lines]
-        if word == LEFT and (_goes_as_it_ends(exchange) or stopped_reading(evidence, exchange)):
+        if word == LEFT and _goes_as_it_ends(exchange):
+            continue
+        if word in (LEFT, CUT) and stopped_reading(evidence, exchange):
             continue  # What is on its way to a client that does not read, nobody here can know.
         if not {word, *_LOGGED.get(word, ())}.intersection(logged):
             yield f"{told(exchange)}: answered {word}, logged {' and '.join(logged)}"

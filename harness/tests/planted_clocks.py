@@ -20,6 +20,8 @@ from harness.tests.doctoring import (
 )
 from harness.tests.planted import held_back, planted, stream
 
+SEARCHING: Final = '{"calls":[{"search":"slow"}]}'
+
 
 def _never_ends() -> Evidence:
     """All is said but that it is over, and nobody hangs up."""
@@ -78,6 +80,8 @@ PLANTED: Final = (
             lambda: _longer(SLOW_BODY, 0, 4.0, 1.0)),
     planted("deadlines_are_kept", "call-0 at bff: took",
             lambda: _longer(STALLING, 0, 9.0, 25.0), "streams_are_never_silent"),
+    planted("deadlines_are_kept", "call-0 at qs: took 3.500 s",
+            lambda: moved(played(SEARCHING), "qs", 0, lambda it: it.at > 1.0, 2.0)),
     planted("streams_are_never_silent", "call-3 at bff: 11.1 s without a byte",
             lambda: _longer(GOOD, ABSTAINED, 15.0, 11.0)),
     planted("streams_are_never_silent", "call-3 at bff: 11.0 s without a byte", _ends_late),
