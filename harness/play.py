@@ -32,6 +32,7 @@ from harness.hop_faults import FAULTS, Breaking, Broken, HopFault, Impostor, Los
 from harness.memory_stream import End
 from harness.net import Sever, Way, refused
 from harness.plans import Call, Plan
+from harness.steps import CancelAfter
 from harness.topics import OFF_TOPIC, TOPICS
 from harness.wire_log import MODEL, Piece, Record, What, WireLog
 from harness.wire_log import Way as Direction
@@ -101,31 +102,11 @@ async def _call(world: World, call: Call, number: int) -> None:
     """Every client is one of its own, and gone for good when it has its answer."""
     await trio.sleep(call.at_s)
     with trio.CancelScope() as patience:
-        leaver = _Leaver(call.leaves_at_step, patience, trio.lowlevel.current_trio_token())
-        if call.leaves_at_step is not None:
-            trio.lowlevel.add_instrument(leaver)
+        leaving = CancelAfter(call.leaves_at_step, patience)
+        trio.lowlevel.add_instrument(leaving)
         async with world.network.client(timeout=None) as client:
             await perform(client, BFF_URL, call, number)
-    leaver.done = True
-
-
-@define(eq=False)
-class _Leaver(trio.abc.Instrument):
-    """Makes a client leave when so many steps of all tasks have been taken since it asked.
-
-    Steps, not time: so it leaves between any two wake-ups, also of the same moment.
-    """
-
-    steps: int | None
-    patience: trio.CancelScope
-    token: trio.lowlevel.TrioToken
-    done: bool = False
-    taken: int = 0
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - trio's
-        self.taken += 1
-        if self.taken == self.steps and not self.done:
-            self.token.run_sync_soon(self.patience.cancel)
+    leaving.done = True
 
 
 async def _drain(world: World, program: str, at_s: float) -> None:

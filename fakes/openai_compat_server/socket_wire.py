@@ -33,6 +33,8 @@ class SocketWire:
         return socket_peer(self._socket)
 
     async def receive(self) -> bytes:
+        if self._closed:
+            raise anyio.ClosedResourceError
         data = b""
         with self._translated():
             while True:

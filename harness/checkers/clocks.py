@@ -8,7 +8,7 @@ from itertools import pairwise
 from posixpath import commonprefix
 from typing import Final
 
-from harness.checkers.answers import own_answers, streams, told, wants_citations
+from harness.checkers.answers import own_answers, stopped_reading, streams, told, wants_citations
 from harness.checkers.truth import shown_text
 from harness.evidence import LEFT, PROGRAMS, Evidence, last_word
 from harness.model_text import Written, answers_in
@@ -54,6 +54,8 @@ def streams_are_never_silent(evidence: Evidence) -> Iterator[str]:
     for exchange, _ in streams(evidence):
         if last_word(exchange) == LEFT or exchange.answered_at is None:
             continue
+        if stopped_reading(evidence, exchange) and exchange.host == "bff":
+            continue  # nothing can be written to it
         times = [exchange.answered_at, *(piece.at for piece in exchange.pieces)]
         times += [exchange.ended_at] if exchange.ended_at is not None else []
         gap = max((b - a for a, b in pairwise(times)), default=0.0)

@@ -68,6 +68,8 @@ def _allowed(evidence: Evidence, seen: Seen) -> frozenset[str]:
         found |= {FAULTS[fault].ends.of(mode) for mode in modes}
     if plan.drains:
         found |= _DRAINS
+        # Who waits on a connection that fell silent sees the drain close it.
+        found |= {"HOP_DISCONNECTED"} if evidence.hop_faults(seen.number) else set()
     if any(drain.program == "bff" for drain in plan.drains):
         found.add(LEFT)  # nobody listens any more
     if seen.leaves:

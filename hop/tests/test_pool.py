@@ -5,10 +5,10 @@ from contextlib import suppress
 import httpx
 import pytest
 import trio
-from attrs import define
 from trio.testing import MockClock
 
 from harness.net import MemoryNetwork
+from harness.steps import CancelAfter
 from hop.call import make_client
 from hop.exchange import ResponseBytes, send
 from hop.pool import LosslessPool
@@ -46,7 +46,7 @@ async def test_a_call_left_at_any_moment_leaves_no_connection_in_use(
         transport = network.transport()
         async with make_client(transport) as client:
             with trio.CancelScope() as scope:
-                trio.lowlevel.add_instrument(_After(steps, scope))
+                trio.lowlevel.add_instrument(CancelAfter(steps, scope))
                 assert await ask(client) == b"ok"
             states = [(it.is_idle(), it.is_closed()) for it in pool_of(transport).connections]
             assert all(idle or closed for idle, closed in states), states
@@ -54,16 +54,3 @@ async def test_a_call_left_at_any_moment_leaves_no_connection_in_use(
             await trio.testing.wait_all_tasks_blocked()
             assert len([link for link in network.links if not link.server.closed]) == 1
         nursery.cancel_scope.cancel()
-
-
-@define(eq=False)
-class _After(trio.abc.Instrument):
-    """Cancels a scope when so many steps of all tasks have been taken."""
-
-    left: int
-    scope: trio.CancelScope
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - trio's
-        self.left -= 1
-        if self.left == 0:
-            self.scope.cancel()

@@ -16,6 +16,7 @@ from fakes.openai_compat_server import Behaviour, Fake, Latency, Tls
 from fakes.openai_compat_server.over_trio import serve_trio_stream
 from harness.memory_stream import MemoryStream
 from harness.net import MemoryNetwork
+from harness.steps import CancelAfter
 from hop.call import make_client
 from hop.run import run
 from hop.settings import SettingsError, load
@@ -181,24 +182,11 @@ async def test_a_call_left_at_any_moment_behind_a_proxy_leaves_no_connection(
 ) -> None:
     async with rig(tmp_path, LLM_PROXY=USER) as made:
         with trio.CancelScope() as scope:
-            trio.lowlevel.add_instrument(_After(steps, scope))
+            trio.lowlevel.add_instrument(CancelAfter(steps, scope))
             assert await made.said() == "Why?"
         assert await made.said() == "Why?"
         links = [link for link in made.network.links if not link.client.closed]
         assert len([link for link in links if link.host == "proxy"]) == 1
-
-
-@define(eq=False)
-class _After(trio.abc.Instrument):
-    """Cancels a scope when so many steps of all tasks have been taken."""
-
-    left: int
-    scope: trio.CancelScope
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - trio's
-        self.left -= 1
-        if self.left == 0:
-            self.scope.cancel()
 
 
 UNUSABLE = {
