@@ -261,9 +261,9 @@ def test_rubbish_as_long_as_a_body_may_be_is_refused_quickly(
     items = [item.replace("%x", f"{n:x}") for n in range(times)]
     data = (opening + ",".join(items) + closing).encode()
     assert len(data) <= CHAT_BODY_BYTES
-    started = time.perf_counter()
+    started = time.process_time()
     violation = violated(data)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 2
     assert len(violation.violations) <= VIOLATIONS_LISTED
     assert sum(len(v.path) + len(v.problem) for v in violation.violations) < 8_192
 

@@ -86,7 +86,7 @@ def test_block_that_is_never_closed_hides_no_later_one() -> None:
 
 
 def test_many_blocks_that_are_never_closed_take_linear_time() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     prompt = "\n".join(f"<<<source c{n} {BOUNDARY}>>>" for n in range(1, 20_001))
     assert parse(prompt) == Framed((), None)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 4
