@@ -91,7 +91,10 @@ def test_command_shows_all_that_passed(capsys: pytest.CaptureFixture[str]) -> No
     plan = Plan(calls=(Call(search="nothing"),))
     assert main(["--wire", "--plan", plan.to_json()]) == 0
     out = capsys.readouterr().out
-    assert out.splitlines()[:-1] == list(told(run(plan)))[: out.count("\n") - 1] or "bff: {" in out
+    *shown, verdict = out.splitlines()
+    assert len(shown) == len(list(told(run(plan))))
+    assert any(line.startswith("bff: {") for line in shown)
+    assert verdict == f"trace {trace_hash(run(plan))}: RAG_NO_CHUNKS"
     assert "0.000000 → bff (connection 0): b'POST /chat?stream=true" in out
 
 
