@@ -44,7 +44,7 @@ def _limit_s(exchange: Exchange) -> float:
     word = last_word(exchange)
     if word == "INPUT_TIMEOUT":
         return _BODY_S
-    if word == "RAG_TIMEOUT":
+    if word == "RAG_TIMEOUT" and exchange.host == "qs":
         limit = _SEARCH_S
     return min(limit, int(given) / 1000) if given.isdigit() else limit
 
