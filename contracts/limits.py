@@ -57,6 +57,13 @@ VIOLATIONS_LISTED: Final = 32
 JSON_NUMBER_CHARS: Final = 64
 JSON_DEPTH: Final = 32
 
+# Calls at once at the model server, and calls that wait. A local server generates for a handful
+# side by side; a queue of more than twice as many would only time out.
+LLM_MAX_CONCURRENCY: Final = 16
+LLM_MAX_CONCURRENCY_MAX: Final = 10_000
+LLM_MAX_QUEUE: Final = 32
+LLM_MAX_QUEUE_MAX: Final = 100_000
+
 # Time (CONTRACT §6): defaults, in milliseconds.
 BFF_CHAT_TIMEOUT_MS: Final = 20_000
 QS_CHAT_TIMEOUT_MS: Final = 19_000
@@ -85,6 +92,7 @@ assert PROMPT_TOKENS_DEFAULT + MAX_TOKENS_DEFAULT <= 8_192, "a window of 8,192 h
 assert CHUNK_TOKENS_MIN < CHUNK_TOKENS_DEFAULT < PROMPT_TOKENS_DEFAULT
 assert CHAT_BODY_BYTES < GENERATE_BODY_BYTES
 assert BFF_CHAT_TIMEOUT_MS > QS_CHAT_TIMEOUT_MS > LLM_TIMEOUT_MS + QS_RETRIEVAL_TIMEOUT_MS
+assert LLM_TIMEOUT_MS > LLM_QUEUE_TIMEOUT_MS
 assert LLM_TIMEOUT_MS > LLM_FIRST_TOKEN_TIMEOUT_MS > LLM_IDLE_TIMEOUT_MS > LLM_CONNECT_TIMEOUT_MS
 assert DRAIN_NOTICE_MS < DRAIN_TIMEOUT_MS
 assert DRAIN_TIMEOUT_MS + DRAIN_FLUSH_MS < 5_000, "a drained program is gone within 5 s"

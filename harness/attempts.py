@@ -1,4 +1,4 @@
-"""What a model server can do from attempt to attempt, each with the code it must end in.
+"""How often a model server is asked: attempts, the circuit breaker, slots; each with its code.
 
 A row makes a world and says by what evidence it befell that world: how often the model server was
 asked, out of its journal. `ATTEMPTS` is the catalogue; the scenarios it plays are the fake's.
@@ -47,6 +47,17 @@ def _after_others(calls: int, at_s: float) -> Callable[[Call], Plan]:
     return make
 
 
+def _behind_another(places: int, takes: str) -> Callable[[Call], Plan]:
+    """One slot, and somebody has it for as long as the model takes; so many may wait."""
+
+    def make(call: Call) -> Plan:
+        last = evolve(call, topic=1, at_s=0.3)
+        environ = {"LLM_MAX_CONCURRENCY": "1", "LLM_MAX_QUEUE": str(places)}
+        return Plan(calls=(Call(topic=0), last), pace=f"ttft={takes},itl=8ms", environ=environ)
+
+    return make
+
+
 _ROWS: Final[Sequence[Attempts]] = (
     Attempts("fails-once", "503, then an answer", both(OK), _failing("status-503-busy", 1), 2),
     Attempts(
@@ -68,6 +79,15 @@ _ROWS: Final[Sequence[Attempts]] = (
     Attempts(
         "circuit-probed", "the same, when the cooldown is over", both(OK),
         _after_others(2, at_s=15.0), 1,
+    ),
+    Attempts("queued", "a slot comes free in time", both(OK), _behind_another(1, "1s"), 1),
+    Attempts(
+        "queue-full", "every slot is taken, and nobody may wait",
+        both(ReasonCode.ADMISSION_QUEUE_FULL), _behind_another(0, "1s"), 0,
+    ),
+    Attempts(
+        "queue-timeout", "no slot comes free for two seconds",
+        both(ReasonCode.ADMISSION_QUEUE_TIMEOUT), _behind_another(1, "5s"), 0,
     ),
 )  # fmt: skip
 ATTEMPTS: Final[Mapping[str, Attempts]] = {row.name: row for row in _ROWS}

@@ -54,7 +54,7 @@ class AtRest:
     """What was left when nothing was going on any more, and had not been for a while."""
 
     tasks_more: tuple[str, ...]  # by name: those that were not there before the first call
-    busy: Mapping[str, int]  # by program: requests still held
+    busy: Mapping[str, int]  # by program: requests, slots and places in a queue still held
     open_upstreams: Mapping[str, float]  # by program: the gauge
     connections: tuple[str, ...]  # by host dialled: still served at the other end
     pooled: int  # connections that a client of ours still counts as in use

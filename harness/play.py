@@ -73,7 +73,7 @@ async def _play(plan: Plan) -> Evidence:
         tls=_TLS if _is_secured(plan) else None,
     ) as world:
         await trio.testing.wait_all_tasks_blocked()
-        tasks = _tasks()
+        tasks = tasks_there_are()
         await _calls(plan, world)
         ended_at = trio.current_time()
         recovered = None if plan.drains else await _recovery(plan, world, network)
@@ -84,7 +84,7 @@ async def _play(plan: Plan) -> Evidence:
             model=tuple(_model_calls(world)),
             searches=tuple(retriever.performed),
             logs={name: tuple(running.lines()) for name, running in world.programs.items()},
-            at_rest=_at_rest(world, tasks),
+            at_rest=at_rest_of(world, tasks),
             recovered=recovered,
             calls_end_at=ended_at,
         )
@@ -248,16 +248,18 @@ def _model_calls(world: World) -> Sequence[ModelCall]:
     ]
 
 
-def _at_rest(world: World, tasks_before: Counter[str]) -> AtRest:
+def at_rest_of(world: World, tasks_before: Counter[str]) -> AtRest:
+    """What the world holds now, and the tasks it has more than before."""
     gauges: dict[str, float] = {}
     busy: dict[str, int] = {}
     for name, running in world.programs.items():
         busy[name] = running.program.drain.live
         registry, labels = running.program.metrics.registry, {"service": name}
-        busy[name] += int(registry.get_sample_value("bsl_in_flight_calls", labels) or 0)
+        for held in ("bsl_in_flight_calls", "bsl_slots_taken", "bsl_queue_length"):
+            busy[name] += int(registry.get_sample_value(held, labels) or 0)
         gauges[name] = registry.get_sample_value("bsl_open_upstream_streams", labels) or 0.0
     return AtRest(
-        tasks_more=tuple(sorted((_tasks() - tasks_before).elements())),
+        tasks_more=tuple(sorted((tasks_there_are() - tasks_before).elements())),
         busy=busy,
         open_upstreams=gauges,
         connections=tuple(link.host for link in world.network.links if not link.server.closed),
@@ -265,7 +267,7 @@ def _at_rest(world: World, tasks_before: Counter[str]) -> AtRest:
     )
 
 
-def _tasks() -> Counter[str]:
+def tasks_there_are() -> Counter[str]:
     """The tasks there are, ours and trio's, by name. Listening is what a server is for."""
     root = trio.lowlevel.current_root_task()
     waiting, names = [root] if root else [], Counter[str]()

@@ -1,5 +1,7 @@
 """What a program counts, for Prometheus. Each program has a registry of its own (CONTRACT §8)."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -53,6 +55,11 @@ class Metrics:
         self._duration.labels(self._service).observe(duration_s)
         if ttft_s is not None:
             self._first_delta.labels(self._service).observe(ttft_s)
+
+    def watch(self, name: str, about: str, read: Callable[[], float]) -> None:
+        """A gauge of what is read whenever somebody looks."""
+        gauge = Gauge(name, about, ["service"], registry=self.registry)
+        gauge.labels(self._service).set_function(read)
 
     def tokens(self, prompt: int, completion: int) -> None:
         """What one generation used."""

@@ -17,6 +17,7 @@ from hop.incoming import Call, Received
 from hop.lifetime import HopApp
 from hop.program import Program
 from hop.stream import Collector, collected, streamed
+from llmgw.admission import Admission
 from llmgw.breaker import Breaker
 from llmgw.config import GatewaySettings
 from llmgw.generate import Generation
@@ -71,14 +72,21 @@ def make_provider(settings: GatewaySettings, client: httpx.AsyncClient) -> Provi
 
 def make_llmgw(program: Program, settings: GatewaySettings, models: ModelState) -> HopApp:
     """The gateway's app over any model server."""
+    admission = Admission(settings.max_concurrency, settings.max_queue, settings.queue_timeout_ms)
+    program.metrics.watch("bsl_slots_taken", "Calls that hold a slot", lambda: admission.taken)
+    program.metrics.watch("bsl_queue_length", "Calls in the queue", lambda: admission.waiting)
     app = make_app(
         program,
         body_bytes=GENERATE_BODY_BYTES,
         own={},
-        neighbours={"model_server": models.check, "constrained_decoding": models.check_constraint},
+        neighbours={
+            "slots": admission.check,
+            "model_server": models.check,
+            "constrained_decoding": models.check_constraint,
+        },
     )
     breaker = Breaker(settings.breaker_failures, settings.breaker_cooldown_ms / 1000)
-    gateway = _Gateway(settings, models, breaker)
+    gateway = _Gateway(settings, admission, models, breaker)
     route = Route("/v1/generate", GenerateRequest, GENERATE_BODY_BYTES)
     answer_calls(app, program, route, gateway.answer)
     return app
@@ -87,6 +95,7 @@ def make_llmgw(program: Program, settings: GatewaySettings, models: ModelState) 
 @frozen
 class _Gateway:
     settings: GatewaySettings
+    admission: Admission
     models: ModelState
     breaker: Breaker
 
@@ -94,6 +103,7 @@ class _Gateway:
         request = received.body
         call.named(request.request_id, request.trace_id)
         call.due(self.settings.timeout_ms)
+        await self.admission.admit(call)
         boundary = call.program.new_hex(_BOUNDARY_HEX)
         generation = Generation(self.settings, self.models, self.breaker, request, boundary)
         required = request.citations_required

@@ -31,6 +31,7 @@ class GatewaySettings(HopSettings):
     ABOUT: ClassVar[str] = "The LLM gateway: one model call, every citation proved."
     NAMESPACES: ClassVar[tuple[str, ...]] = ("LLM_", "LLMGW_")
     NESTED: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("timeout_ms", "queue_timeout_ms"),
         ("timeout_ms", "connect_timeout_ms"),
         ("timeout_ms", "first_token_timeout_ms"),
         ("timeout_ms", "idle_timeout_ms"),
@@ -120,6 +121,24 @@ class GatewaySettings(HopSettings):
         limits.LLM_IDLE_TIMEOUT_MS,
         milliseconds,
         "between two contents of a stream",
+    )
+    max_concurrency: int = setting(
+        "LLM_MAX_CONCURRENCY",
+        limits.LLM_MAX_CONCURRENCY,
+        integer(1, limits.LLM_MAX_CONCURRENCY_MAX),
+        "how many calls ask the model server at once; what it can serve side by side",
+    )
+    max_queue: int = setting(
+        "LLM_MAX_QUEUE",
+        limits.LLM_MAX_QUEUE,
+        integer(0, limits.LLM_MAX_QUEUE_MAX),
+        "how many more calls wait for a slot; who comes then is turned away",
+    )
+    queue_timeout_ms: int = setting(
+        "LLM_QUEUE_TIMEOUT_MS",
+        limits.LLM_QUEUE_TIMEOUT_MS,
+        milliseconds,
+        "waiting for a slot",
     )
     max_attempts: int = setting(
         "LLM_MAX_ATTEMPTS",

@@ -7,8 +7,10 @@ connection that had died, or a schema that was refused, is no attempt of its own
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from math import inf
 from typing import Final
 
+from contracts.limits import LLM_MAX_CONCURRENCY
 from harness.attempts import GRANTED
 from harness.checkers.answers import own_answers
 from harness.evidence import Evidence, ModelCall, Seen
@@ -44,6 +46,22 @@ def servers_wish_is_kept(evidence: Evidence) -> Iterator[str]:
                 yield f"{asked.request_id}: the model was asked again before its Retry-After"
 
 
+def slots_are_kept(evidence: Evidence) -> Iterator[str]:
+    """Never more calls of the model at the same time than LLM_MAX_CONCURRENCY."""
+    slots = int(evidence.plan.environ.get("LLM_MAX_CONCURRENCY", LLM_MAX_CONCURRENCY))
+    open_now: list[ModelCall] = []
+    for call in sorted(evidence.model, key=lambda call: call.began_at):
+        open_now = [other for other in open_now if _over_at(other) > call.began_at]
+        open_now.append(call)
+        if len(open_now) > slots:
+            yield f"the model had {len(open_now)} calls at once at {call.began_at:.3f}"
+
+
+def _over_at(call: ModelCall) -> float:
+    ends = [at for at in (call.ended_at, call.client_left_at) if at is not None]
+    return min(ends, default=inf)
+
+
 def _asked_once(evidence: Evidence) -> Iterator[tuple[Seen, Exchange]]:
     """Calls for which the gateway was asked, once: so all attempts are of this one request."""
     for seen in evidence.seen():
@@ -68,4 +86,5 @@ CHECKERS: Final[tuple[Callable[[Evidence], Iterator[str]], ...]] = (
     model_is_asked_as_often_as_granted,
     what_was_shown_is_not_asked_anew,
     servers_wish_is_kept,
+    slots_are_kept,
 )

@@ -19,6 +19,7 @@ _GRANTED_S: Final = 0.1
 _BODY_S: Final = 5.0
 _SEARCH_S: Final = 1.5
 _STALL_S: Final = 10.0
+_QUEUE_S: Final = {"ADMISSION_QUEUE_FULL": 0.0, "ADMISSION_QUEUE_TIMEOUT": 2.0}
 _SILENCE_S: Final = 10.0
 _FELT_WITHIN_S: Final = 0.25
 _GUARD_HOLD_CHARS: Final = 256
@@ -46,6 +47,8 @@ def _limit_s(exchange: Exchange) -> float:
         return _BODY_S
     if word == "RAG_TIMEOUT" and exchange.host == "qs":
         limit = _SEARCH_S
+    if exchange.host == "llmgw" and word in _QUEUE_S:
+        limit = _QUEUE_S[word]
     return min(limit, int(given) / 1000) if given.isdigit() else limit
 
 

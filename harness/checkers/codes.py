@@ -7,6 +7,7 @@ theirs: which came first is the clock's business.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from contracts.limits import LLM_MAX_CONCURRENCY
 from contracts.reasons import ReasonCode
 from fakes.openai_compat_server.catalogue import CATALOGUE
 from harness.attempts import GRANTED, OPENS_AFTER
@@ -78,6 +79,7 @@ def _allowed(evidence: Evidence, seen: Seen) -> frozenset[str]:
     # And an answer may be there before its client leaves, or is stalled.
     alone = not plan.drains and (len(plan.calls) == 1 or not plan.hops) and not seen.leaves
     alone = alone and not (client and client.stops_reading)
+    found |= _of_a_queue(evidence)
     if _may_be_open(evidence):
         found.add("PROVIDER_CIRCUIT_OPEN")
     certain = found and alone and len(_causes(evidence, seen)) == 1
@@ -127,6 +129,13 @@ def _may_be_open(evidence: Evidence) -> bool:
     plan = evidence.plan
     failed = sum(bool(call.model or plan.server) for call in plan.calls)
     return failed >= int(plan.environ.get("LLM_BREAKER_FAILURES", OPENS_AFTER))
+
+
+def _of_a_queue(evidence: Evidence) -> set[str]:
+    """The codes of a queue, where there are more calls than slots."""
+    slots = int(evidence.plan.environ.get("LLM_MAX_CONCURRENCY", LLM_MAX_CONCURRENCY))
+    crowded = len(evidence.plan.calls) > slots
+    return {"ADMISSION_QUEUE_FULL", "ADMISSION_QUEUE_TIMEOUT"} if crowded else set()
 
 
 def _any_of_a_model(evidence: Evidence, seen: Seen) -> bool:

@@ -22,6 +22,13 @@ def _moved(call: ModelCall, by_s: float) -> ModelCall:
     return evolve(call, began_at=call.began_at + by_s, ended_at=ended_at)
 
 
+def _asked_at_once(more: int) -> Evidence:
+    """So many more calls of the model beside its first one."""
+    good = played(GOOD)
+    first, *others = good.model
+    return evolve(good, model=(first, *[first] * more, *others))
+
+
 def _asked_too_soon() -> Evidence:
     """A second before the answer, the model had said that it wanted two."""
     good = played(GOOD)
@@ -40,4 +47,6 @@ PLANTED: Final = (
             lambda: _asked_more(STREAMED, 2)),
     planted("servers_wish_is_kept", "call-1: the model was asked again before its Retry-After",
             _asked_too_soon),
+    planted("slots_are_kept", "the model had 17 calls at once",
+            lambda: _asked_at_once(16)),
 )  # fmt: skip
