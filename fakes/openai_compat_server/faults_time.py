@@ -6,18 +6,23 @@ All of them answer well in the end, for a client that waits that long.
 from attrs import evolve
 
 from contracts.reasons import ReasonCode
+from fakes.openai_compat_server.faults_sse import with_delta
 from fakes.openai_compat_server.plan import Plan, Step
 from fakes.openai_compat_server.scenario import (
     Ends,
+    Frame,
+    Frames,
     Play,
     Scenario,
     Steps,
     after,
+    both,
     every,
     lasting,
     only_streaming,
 )
 
+_CHATTER = "Well, let me see. "
 COMMENT = b": still here\n\n"
 _DRIPS = 16
 _LATE = Ends(ReasonCode.PROVIDER_TIMEOUT, ReasonCode.PROVIDER_FIRST_TOKEN_TIMEOUT)
@@ -60,9 +65,30 @@ def _commented(play: Play, events: Steps) -> Steps:
     if not play.stream:
         return events
     at = play.at if "after" in play.values else 0
-    gap_s = max(play.seconds("every"), 0.01)
-    comments = [Step(gap_s, COMMENT)] * int(play.seconds("for") / gap_s)
+    comments = [Step(_gap_s(play), COMMENT)] * _times(play)
     return *events[:at], *comments, *events[at:]
+
+
+def _chattering(play: Play, frames: Frames) -> Frames:
+    """The same words over and over before the answer itself."""
+    if not play.stream:
+        return frames
+    first, *rest = frames
+    words = Frame(_gap_s(play), with_delta(first.payload, {"content": _CHATTER}))
+    return first, *[words] * _times(play), *rest
+
+
+def _blanks_first(play: Play, body: Steps) -> Steps:
+    """A plain body that begins with blanks, which JSON allows."""
+    return body if play.stream else (*[Step(_gap_s(play), b" ")] * _times(play), *body)
+
+
+def _gap_s(play: Play) -> float:
+    return max(play.seconds("every"), 0.01)
+
+
+def _times(play: Play) -> int:
+    return int(play.seconds("for") / _gap_s(play))
 
 
 TIME = (
@@ -84,6 +110,11 @@ TIME = (
         " before: under any limit on a single read",
         Ends(ReasonCode.PROVIDER_TIMEOUT, ReasonCode.PROVIDER_TIMEOUT), every("4s"),
         events=_dripping,
+    ),
+    Scenario(
+        "endless", "the same words, or the same blank of a plain body, every `every` for `for`,"
+        " and only then the answer", both(ReasonCode.PROVIDER_TIMEOUT),
+        {**every("200ms"), **lasting("10m")}, frames=_chattering, events=_blanks_first,
     ),
     Scenario(
         "heartbeats-only", "comments, one each `every`, in the place of a first event",

@@ -317,6 +317,7 @@ SHOWN: Mapping[str, Check] = {
     "cold-load": lambda it, _: 30 <= it.took_s < 31,
     "stall": lambda it, _: 30 <= it.took_s < 31,
     "slow-drip": lambda it, _: it.took_s == pytest.approx(4 * len(it.events)),
+    "endless": lambda it, usual: text(it) == "Well, let me see. " * 3000 + text(usual),
     "heartbeats-only": lambda it, _: it.events[:600] == [b": still here"] * 600,
     "heartbeats-hide-stall": lambda it, _: it.events[5:605] == [b": still here"] * 600,
 }  # fmt: skip
