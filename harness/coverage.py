@@ -27,6 +27,7 @@ from harness.causes import Cause, causes
 from harness.checkers.answers import own_answers, wants_citations
 from harness.checkers.codes import last_said
 from harness.evidence import Evidence, word_of
+from harness.locks import RATES
 from harness.order_breaks import CASES, Table, paths, table_of
 from harness.plans import Call
 from harness.wire_log import MODEL, Event
@@ -66,6 +67,7 @@ def _performed(evidence: Evidence) -> Iterator[str]:
         if seen.call.client and seen.exchange is not None:
             yield f"client/{seen.call.client}"
     yield from _attempts_performed(evidence)
+    yield from _rates_performed(evidence)
     for drain in evidence.plan.drains:
         yield f"drain/{drain.program}"
 
@@ -77,6 +79,15 @@ def _attempts_performed(evidence: Evidence) -> Iterator[str]:
     for row in ATTEMPTS.values():
         if asked == row.asked and evidence.plan == row.make(Call(stream=last.call.stream)):
             yield f"attempts/{row.name}"
+
+
+def _rates_performed(evidence: Evidence) -> Iterator[str]:
+    """The rows whose world this is, where all their calls did arrive."""
+    *_, last = evidence.seen()
+    if all(seen.exchange is not None for seen in evidence.seen()):
+        for row in RATES.values():
+            if evidence.plan == row.make(Call(stream=last.call.stream)):
+                yield f"rate/{row.name}"
 
 
 def _steps(events: Sequence[Event]) -> list[str]:
