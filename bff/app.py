@@ -15,6 +15,7 @@ from quart import Response
 
 from bff.chat_page import add_page
 from bff.config import BffSettings
+from bff.door import Door
 from bff.qs_client import answered, relay
 from contracts.chat import ChatRequest
 from contracts.codec import encode
@@ -35,12 +36,14 @@ async def open_app(
 ) -> AsyncIterator[HopApp]:
     """The BFF's app; it holds nothing but the client it was given."""
     connect_s = settings.hop_connect_timeout_ms / 1000
-    qs = NextHop(client, settings.qs_url, connect_s, program.metrics)
+    qs = NextHop(client, settings.qs_url, connect_s, program.metrics, settings.qs_api_key)
     app = make_app(program, body_bytes=CHAT_BODY_BYTES, own={}, neighbours={"qs": qs.check})
+    door = Door.of(settings)
+    door.tell_pages(app)
     chat = _Chat(settings, qs)
     for path in ("/chat", "/v1/chat"):
         route = Route(path, ChatRequest, CHAT_BODY_BYTES, frozenset({"stream"}))
-        answer_calls(app, program, route, chat.answer)
+        answer_calls(app, program, route, door.admit, chat.answer)
     add_page(app)
     yield app
 

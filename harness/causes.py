@@ -23,11 +23,12 @@ from fakes.openai_compat_server.dialects import DIALECTS
 from fakes.openai_compat_server.scenario import Ends, Face, Scenario, both
 from harness.attempts import ATTEMPTS
 from harness.hop_faults import FAULTS
+from harness.locks import CLIENT_KEY, KEYS, OTHER_CLIENT_KEY, QS_KEY, RATES, STRANGERS_KEY
 from harness.plans import Call, Drain, HopFaultAt, Names, Plan
 from harness.topics import BY_QUESTION
 from qs.retrieval.port import Hit, IndexState, RetrievalFault
 
-Kind = Literal["model", "search", "client", "hop", "drain", "attempts"]
+Kind = Literal["model", "search", "client", "rate", "hop", "drain", "attempts"]
 
 
 @frozen
@@ -46,6 +47,13 @@ class Asking:
     def with_header(self, name: str, value: str) -> "Asking":
         return evolve(self, headers={**self.headers, name: value})
 
+    def with_key(self, *keys: str) -> "Asking":
+        """With these keys alone: the first as `x-api-key`, the second as a bearer's."""
+        names = ("x-api-key", "authorization")
+        kept = {name: value for name, value in self.headers.items() if name not in names}
+        given = dict(zip(names, (*keys[:1], *(f"Bearer {key}" for key in keys[1:])), strict=False))
+        return evolve(self, headers={**kept, **given})
+
 
 @frozen
 class Client:
@@ -57,6 +65,7 @@ class Client:
     ask: Callable[[Asking], Asking] = lambda asking: asking
     leaves_after_s: float | None = None
     stops_reading: bool = False
+    environ: Mapping[str, str] = field(factory=dict)  # of the world in which this is out of place
 
 
 @frozen
@@ -72,6 +81,7 @@ class Search:
 
 
 _INVALID, _GONE = ReasonCode.INPUT_INVALID, ReasonCode.CLIENT_DISCONNECTED
+_UNKNOWN: Final = ReasonCode.INPUT_UNAUTHORIZED
 _BIG: Final = "x" * (CHAT_BODY_BYTES + 1)
 _CLIENT_ROWS: Final = (
     Client("not-json", "a body that is no JSON", both(_INVALID), lambda a: evolve(a, body=b"{")),
@@ -88,6 +98,10 @@ _CLIENT_ROWS: Final = (
     Client("unknown-path", "a path that is not there", both(ReasonCode.INPUT_NOT_FOUND), lambda a: evolve(a, path="/chats")),
     Client("unknown-session", "a session that nobody has begun", both(ReasonCode.INPUT_NOT_FOUND), lambda a: a.with_fields(session_id="nobody")),
     Client("foreign-origin", "a page of another origin asks", both(ReasonCode.INPUT_FORBIDDEN), lambda a: a.with_header("origin", "https://evil.example")),
+    Client("no-key", "no key where one is needed", both(_UNKNOWN), lambda a: a.with_key(), environ=KEYS),
+    Client("wrong-key", "a key that nobody was given", both(_UNKNOWN), lambda a: a.with_key(STRANGERS_KEY), environ=KEYS),
+    Client("another-hops-key", "a key that the next hop takes", both(_UNKNOWN), lambda a: a.with_key(QS_KEY), environ=KEYS),
+    Client("two-keys", "two keys, both of which are taken", both(_UNKNOWN), lambda a: a.with_key(CLIENT_KEY, OTHER_CLIENT_KEY), environ=KEYS),
     Client("leaves-at-once", "gone before an answer can begin", both(_GONE), leaves_after_s=0.01),
     Client("leaves", "gone while the answer is being written", both(_GONE), leaves_after_s=0.12),
     Client("stops-reading", "connected, and not reading on", Ends(None, ReasonCode.CLIENT_TOO_SLOW), stops_reading=True),
@@ -172,11 +186,19 @@ def causes() -> Iterator[Cause]:
         yield Cause("search", search.name, search.ends, _of_call(Call(search=search.name)))
     for client in CLIENTS.values():
         yield Cause("client", client.name, client.ends, _of_call(Call(client=client.name)))
+    for rated in RATES.values():
+        yield Cause("rate", rated.name, rated.ends, rated.make)
     for host in ("qs", "llmgw"):
         for fault in FAULTS.values():
             yield Cause("hop", f"{host}:{fault.name}", fault.ends, _of_hop(host, fault.name))
     for program in ("bff", "qs", "llmgw"):
         yield Cause("drain", program, both(ReasonCode.ADMISSION_SHUTTING_DOWN), _of_drain(program))
+
+
+def environ_of(plan: Plan) -> Mapping[str, str]:
+    """What the programs of a world find in their environment: the plan's, and its clients'."""
+    rows = [CLIENTS[call.client].environ for call in plan.calls if call.client]
+    return {name: value for found in (*rows, plan.environ) for name, value in found.items()}
 
 
 def names() -> Names:

@@ -27,6 +27,7 @@ from harness.causes import Cause, causes
 from harness.checkers.answers import own_answers, wants_citations
 from harness.checkers.codes import last_said
 from harness.evidence import Evidence, word_of
+from harness.locks import RATES
 from harness.order_breaks import CASES, Table, paths, table_of
 from harness.plans import Call
 from harness.wire_log import MODEL, Event
@@ -66,6 +67,7 @@ def _performed(evidence: Evidence) -> Iterator[str]:
         if seen.call.client and seen.exchange is not None:
             yield f"client/{seen.call.client}"
     yield from _attempts_performed(evidence)
+    yield from _rates_performed(evidence)
     for drain in evidence.plan.drains:
         yield f"drain/{drain.program}"
 
@@ -77,6 +79,15 @@ def _attempts_performed(evidence: Evidence) -> Iterator[str]:
     for row in ATTEMPTS.values():
         if asked == row.asked and evidence.plan == row.make(Call(stream=last.call.stream)):
             yield f"attempts/{row.name}"
+
+
+def _rates_performed(evidence: Evidence) -> Iterator[str]:
+    """The rows whose world this is, where all their calls did arrive."""
+    *_, last = evidence.seen()
+    if all(seen.exchange is not None for seen in evidence.seen()):
+        for row in RATES.values():
+            if evidence.plan == row.make(Call(stream=last.call.stream)):
+                yield f"rate/{row.name}"
 
 
 def _steps(events: Sequence[Event]) -> list[str]:
@@ -208,19 +219,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0 where all is exercised but what is owed."""
     parser = argparse.ArgumentParser(prog="python -m harness.coverage", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUNS", help="a run log")
-    lines = [
-        json.loads(line)
-        for path in parser.parse_args(arguments).runs
-        for line in path.read_text().splitlines()
-    ]
-    verdict = judge(lines, owed())
+    parser.add_argument("--owed", type=Path, default=OWED_FILE, help="what need not be there yet")
+    options = parser.parse_args(arguments)
+    lines = [json.loads(line) for path in options.runs for line in path.read_text().splitlines()]
+    verdict = judge(lines, owed(options.owed))
     out = sys.stdout
     for item, why in verdict.owed.items():
         print(f"owed    {item}: {why}", file=out)
     for item in verdict.missed:
         print(f"MISSED  {item}", file=out)
     for item in verdict.paid:
-        print(f"PAID    {item} was exercised: take it out of {OWED_FILE.name}", file=out)
+        print(f"PAID    {item} was exercised: take it out of {options.owed.name}", file=out)
     print(
         f"{len(lines)} worlds and calls: {verdict.exercised} items exercised, "
         f"{len(verdict.owed)} owed, {len(verdict.missed)} missed",

@@ -30,33 +30,41 @@ class Answer:
     word: str = LEFT
 
 
-async def perform(client: httpx.AsyncClient, base_url: str, call: Call, number: int) -> Answer:
-    """Ask, and behave as the call says. Raises nothing that a server can bring about."""
+async def perform(
+    client: httpx.AsyncClient, base_url: str, call: Call, number: int, key: str = ""
+) -> Answer:
+    """Ask, and behave as the call says. Raises nothing that a server can bring about.
+
+    `key` is what its clients were given, if anything.
+    """
     row = CLIENTS.get(call.client)
     patience_s = _OUT_OF_PATIENCE_S if call.leaves_after_s is None else call.leaves_after_s
     if row is not None and row.leaves_after_s is not None:
         patience_s = min(patience_s, row.leaves_after_s)
     with trio.move_on_after(patience_s):
         try:
-            return await _asked(client, base_url, call, number)
+            return await _asked(client, base_url, asking_of(call, key), call, number)
         except httpx.TransportError:
             return Answer(word=CUT)
     return Answer()
 
 
-def asking_of(call: Call) -> Asking:
-    """The request that a call sends."""
+def asking_of(call: Call, key: str = "") -> Asking:
+    """The request that a call sends; its key in the one header, or in both that can hold it."""
     question = OFF_TOPIC if call.topic < 0 else TOPICS[call.topic].question
     body = json.dumps({"message": {"role": "user", "content": question}}).encode()
     asking = Asking(body, path="/chat?stream=true" if call.stream else "/chat")
     if not call.citations_required:
         asking = asking.with_fields(options={"citations_required": False})
+    if key:
+        asking = asking.with_key(*((key,) if call.topic % 2 else (key, key)))
     row = CLIENTS.get(call.client)
     return row.ask(asking) if row is not None else asking
 
 
-async def _asked(client: httpx.AsyncClient, base_url: str, call: Call, number: int) -> Answer:
-    asking = asking_of(call)
+async def _asked(
+    client: httpx.AsyncClient, base_url: str, asking: Asking, call: Call, number: int
+) -> Answer:
     request = client.build_request(
         asking.method,
         base_url + asking.path,

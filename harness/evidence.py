@@ -16,7 +16,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from harness.causes import CLIENTS
+from harness.causes import CLIENTS, environ_of
 from harness.hop_faults import FAULTS, Broken
 from harness.model_text import Written, written
 from harness.plans import Call, Plan
@@ -72,6 +72,10 @@ class Evidence:
     at_rest: AtRest
     recovered: str | None
     calls_end_at: float = field(kw_only=True)
+
+    @cached_property
+    def environ(self) -> Mapping[str, str]:
+        return environ_of(self.plan)
 
     @cached_property
     def exchanges(self) -> tuple[Exchange, ...]:

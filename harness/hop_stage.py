@@ -27,7 +27,7 @@ from contracts.events import StreamEvent, from_frame
 from contracts.limits import CHAT_BODY_BYTES, EVENT_BYTES
 from harness.memory_stream import MemoryStream
 from harness.net import MemoryListener, MemoryNetwork
-from hop.app import Answer, Check, Route, answer_calls, make_app
+from hop.app import Admit, Answer, Check, Route, answer_calls, make_app
 from hop.call import make_client
 from hop.lifetime import Drain, HopApp
 from hop.log import make_log
@@ -273,6 +273,7 @@ def probe(
     *,
     own: Mapping[str, Check] | None = None,
     neighbours: Mapping[str, Check] | None = None,
+    admit: Admit = lambda _: None,
 ) -> OpenApp[ProbeSettings]:
     """A program with nothing but `POST /chat`, answered by `answer`."""
 
@@ -284,7 +285,7 @@ def probe(
             program, body_bytes=CHAT_BODY_BYTES, own=own or {}, neighbours=neighbours or {}
         )
         route = Route("/chat", ChatRequest, CHAT_BODY_BYTES, frozenset({"stream"}))
-        answer_calls(app, program, route, answer)
+        answer_calls(app, program, route, admit, answer)
         yield app
 
     return open_app

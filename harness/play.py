@@ -25,7 +25,7 @@ from fakes.openai_compat_server import Behaviour, Fake, Rule, Script, Then, Tls,
 from fakes.openai_compat_server.catalogue import CATALOGUE
 from fakes.openai_compat_server.dialects import DIALECTS
 from fakes.openai_compat_server.over_trio import serve_trio_stream
-from harness.causes import PlannedRetriever
+from harness.causes import PlannedRetriever, environ_of
 from harness.driver import perform
 from harness.evidence import AtRest, Evidence, ModelCall
 from harness.hop_faults import FAULTS, Breaking, Broken, HopFault, Impostor, Lost, Refused
@@ -65,7 +65,7 @@ async def _play(plan: Plan) -> Evidence:
     )
     async with open_world(
         [],
-        environ=plan.environ,
+        environ=environ_of(plan),
         behaviour=behaviour_of(plan),
         seed=plan.seed,
         search=retriever,
@@ -93,19 +93,19 @@ async def _play(plan: Plan) -> Evidence:
 async def _calls(plan: Plan, world: World) -> None:
     async with trio.open_nursery() as nursery:
         for number, call in enumerate(plan.calls):
-            nursery.start_soon(_call, world, call, number)
+            nursery.start_soon(_call, world, call, number, _key_of(plan))
         for drain in plan.drains:
             nursery.start_soon(_drain, world, drain.program, drain.at_s)
 
 
-async def _call(world: World, call: Call, number: int) -> None:
+async def _call(world: World, call: Call, number: int, key: str) -> None:
     """Every client is one of its own, and gone for good when it has its answer."""
     await trio.sleep(call.at_s)
     with trio.CancelScope() as patience:
         leaving = CancelAfter(call.leaves_at_step, patience)
         trio.lowlevel.add_instrument(leaving)
         async with world.network.client(timeout=None) as client:
-            await perform(client, BFF_URL, call, number)
+            await perform(client, BFF_URL, call, number, key)
     leaving.done = True
 
 
@@ -121,8 +121,14 @@ async def _recovery(plan: Plan, world: World, network: "_Network") -> str:
     asked = {call.topic for call in plan.calls}
     fresh = next(topic for topic in range(len(TOPICS)) if topic not in asked)
     async with world.network.client(timeout=None) as client:
-        answer = await perform(client, BFF_URL, Call(topic=fresh), len(plan.calls))
+        last = Call(topic=fresh)
+        answer = await perform(client, BFF_URL, last, len(plan.calls), _key_of(plan))
     return answer.word
+
+
+def _key_of(plan: Plan) -> str:
+    """What clients were given: the last of the keys that the BFF takes."""
+    return environ_of(plan).get("BFF_API_KEYS", "").rpartition(",")[2]
 
 
 def _is_secured(plan: Plan) -> bool:

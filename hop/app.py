@@ -26,6 +26,8 @@ from hop.tracing import CallIds, ids_of
 T = TypeVar("T")
 Check = Callable[[], Awaitable[tuple[bool, str]]]
 Answer = Callable[[Call, Received[T]], Awaitable[Response]]
+Admit = Callable[[Call], None]
+"""Whether a call is let in, by its head alone; raises Refusal. It runs before a body is read."""
 _CHECK_TIMEOUT_S = 1.0
 _OK, _NO_CONTENT = 200, 204
 _ROUTING = {NotFound: ReasonCode.INPUT_NOT_FOUND, MethodNotAllowed: ReasonCode.INPUT_METHOD}
@@ -82,6 +84,7 @@ def make_app(
         request = current_request()
         if "x-request-id" not in response.headers:
             response.headers.update(ids_of(request.headers.get, program.new_hex).response())
+        response.headers.update(request.answer_headers)
         if request.method == "OPTIONS" and response.status_code == _OK:
             response.status_code = _NO_CONTENT
             del response.headers["content-type"], response.headers["content-length"]
@@ -104,13 +107,16 @@ class Route(Generic[T]):
     query: frozenset[str] = frozenset()
 
 
-def answer_calls(app: HopApp, program: Program, route: Route[T], answer: Answer[T]) -> None:
+def answer_calls(
+    app: HopApp, program: Program, route: Route[T], admit: Admit, answer: Answer[T]
+) -> None:
     """Serve one route: what was proved goes to `answer`, whatever goes wrong is rescued here."""
 
     async def handle() -> Response:
         call = Call.arrive(program, current_request())
         current_request().lifetime.enter_context(call)
         try:
+            admit(call)
             received = await receive(call, route.kind, route.body_bytes, route.query)
             return await answer(call, received)
         except Refusal as refusal:

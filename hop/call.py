@@ -23,6 +23,7 @@ from hop.metrics import Metrics
 from hop.pool import make_transport
 
 _STATUS_OK = 200
+_STATUS_UNAUTHORIZED = 401
 _LINGER_S = 0.02  # for the empty chunk that follows `done`
 _WHOLE_SECONDS = re.compile(r"[0-9]{1,6}")
 # The literal map of foreign exceptions; the first that fits counts.
@@ -143,46 +144,52 @@ class InnerError:
         return HopFault(ReasonCode.HOP_PROTOCOL_ERROR, f"our call was refused: {self.code}")
 
 
-@frozen
+@define
 class NextHop:
-    """The way to one neighbour. `base_url` without a trailing slash; seconds."""
+    """The way to one neighbour. `base_url` without a trailing slash; seconds; `api_key` is ours."""
 
     client: httpx.AsyncClient
     base_url: str
     connect_timeout_s: float
     metrics: Metrics
+    api_key: str = field(default="", repr=False)
+    _key_refused: bool = field(default=False, init=False)  # by the last answer there was
 
     @asynccontextmanager
     async def post(
         self, path: str, body: bytes, headers: Mapping[str, str]
     ) -> AsyncIterator[Reply]:
         """One call, open until it is left. Raises HopFault."""
+        ours = {"authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
         def make() -> httpx.Request:
             return self.client.build_request(
                 "POST",
                 self.base_url + path,
                 content=body,
-                headers={**headers, "content-type": "application/json"},
+                headers={**headers, **ours, "content-type": "application/json"},
                 timeout=httpx.Timeout(None, connect=self.connect_timeout_s),
             )
 
         with self.metrics.upstream_streams.track_inprogress():
             with mapped():
                 reply = Reply(ResponseBytes(await send(self.client, make)))
+            self._key_refused = reply.response.status_code == _STATUS_UNAUTHORIZED
             try:
                 yield reply
             finally:
                 await reply.aclose()
 
     async def check(self) -> tuple[bool, str]:
-        """Whether the neighbour's `/health` answers."""
+        """Whether the neighbour's `/health` answers, and it has not just refused our key."""
         try:
             response = await self.client.get(
                 self.base_url + "/health", timeout=httpx.Timeout(self.connect_timeout_s)
             )
         except (httpx.HTTPError, UnicodeError) as error:
             return False, f"{self.base_url}: {type(error).__name__}"
+        if self._key_refused:
+            return False, f"{self.base_url}: it refuses our key"
         return response.status_code == _STATUS_OK, f"{self.base_url}: {response.status_code}"
 
 

@@ -19,6 +19,7 @@ from contracts.limits import VIOLATIONS_LISTED
 from contracts.reasons import ReasonCode
 from contracts.strict_json import ContractViolation, Violation
 from hop.call import HopFault
+from hop.keys import Keys, given
 from hop.lifetime import HopRequest
 from hop.log import bind_call
 from hop.program import Program
@@ -62,6 +63,7 @@ class Call:
     ids: CallIds
     started: float
     request: HopRequest
+    caller: str = ""  # whose key it came with, as `hop.keys` names it; never logged
     phase: str = "receiving"
     deadline: Deadline = field(init=False)
     streaming: bool = False
@@ -172,6 +174,20 @@ async def receive(call: Call, kind: type[T], body_bytes: int, query: frozenset[s
     if violations:
         raise _invalid(violations, len(violations))
     return received
+
+
+def known_caller(call: Call, keys: Keys) -> None:
+    """Take the caller's name from its key. Raises Refusal where none that is taken was given."""
+    headers = call.request.headers
+    presented = given(headers.getlist("x-api-key"), headers.getlist("authorization"))
+    caller = keys.caller(presented)
+    if caller is None:
+        call.request.answer_headers["www-authenticate"] = "Bearer"
+        raise Refusal(
+            ReasonCode.INPUT_UNAUTHORIZED,
+            "a key that is taken here is needed, as x-api-key or as Authorization: Bearer",
+        )
+    call.caller = caller
 
 
 def shutting_down() -> Refusal:

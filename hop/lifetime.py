@@ -72,9 +72,10 @@ class Drain:
 
 
 class HopRequest(TrioRequest):
-    """A request with the stack of what it holds."""
+    """A request: the stack of what it holds, and what its answer's head is to say as well."""
 
     lifetime: AsyncExitStack
+    answer_headers: dict[str, str]
 
     @property
     def peer(self) -> GuardedStream:
@@ -97,6 +98,7 @@ class HopConnection(TrioASGIHTTPConnection):
     async def handle_request(  # type: ignore[override]  # quart-trio adds the nursery
         self, nursery: trio.Nursery, request: HopRequest, send: ASGISendCallable
     ) -> None:
+        request.answer_headers = {}
         async with AsyncExitStack() as request.lifetime:
             response = await self.app.handle_request(request)
             await self._send_response(send, response)

@@ -20,7 +20,7 @@ from contracts import limits
 V = TypeVar("V")
 S = TypeVar("S", bound="HopSettings")
 _KEY = "variable"
-_SECRET_WORDS = ("KEY", "PASSWORD", "SECRET", "TOKEN")
+_SECRET_WORDS = ("KEY", "KEYS", "PASSWORD", "SECRET", "TOKEN")
 _VALUE_SHOWN_CHARS = 80
 # Who a url signs in as; greedy, since a password may hold anything.
 _SIGNED_IN = re.compile(r"//.*@")
@@ -43,16 +43,19 @@ class Variable:
     parse: Callable[[str], object]
     help: str
 
-    def shown(self, value: str) -> str:
+    def shown(self, value: object) -> str:
         """The value as a message may show it: a secret not at all."""
         if any(word in self.name.split("_") for word in _SECRET_WORDS):
             return "(secret)"
+        if not isinstance(value, str):
+            return repr(value)
         return repr(_SIGNED_IN.sub("//(secret)@", value)[:_VALUE_SHOWN_CHARS])
 
 
 def setting(name: str, default: V, parse: Callable[[str], V], help: str) -> V:
     """A field read from the variable `name`. `help` is the handbook's line on it."""
-    field: V = attrs.field(default=default, metadata={_KEY: Variable(name, default, parse, help)})
+    variable = Variable(name, default, parse, help)
+    field: V = attrs.field(default=default, repr=variable.shown, metadata={_KEY: variable})
     return field
 
 

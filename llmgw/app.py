@@ -13,7 +13,7 @@ from contracts.codec import encode
 from contracts.generation import GenerateRequest, GenerateResponse
 from contracts.limits import GENERATE_BODY_BYTES
 from hop.app import Route, answer_calls, body_response, make_app
-from hop.incoming import Call, Received
+from hop.incoming import Call, Received, known_caller
 from hop.lifetime import HopApp
 from hop.program import Program
 from hop.stream import Collector, collected, streamed
@@ -88,7 +88,8 @@ def make_llmgw(program: Program, settings: GatewaySettings, models: ModelState) 
     breaker = Breaker(settings.breaker_failures, settings.breaker_cooldown_ms / 1000)
     gateway = _Gateway(settings, admission, models, breaker)
     route = Route("/v1/generate", GenerateRequest, GENERATE_BODY_BYTES)
-    answer_calls(app, program, route, gateway.answer)
+    admit = partial(known_caller, keys=settings.api_keys)
+    answer_calls(app, program, route, admit, gateway.answer)
     return app
 
 

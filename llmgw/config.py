@@ -5,6 +5,7 @@ from typing import ClassVar
 from attrs import frozen
 
 from contracts import limits
+from hop.keys import Keys, key, keys
 from hop.settings import (
     HopSettings,
     boolean,
@@ -40,6 +41,12 @@ class GatewaySettings(HopSettings):
 
     host: str = setting("LLMGW_HOST", "127.0.0.1", name, "the address to listen on")
     port: int = setting("LLMGW_PORT", 8010, port, "the port to listen on")
+    api_keys: Keys = setting(
+        "LLMGW_API_KEYS",
+        Keys(),
+        keys,
+        "the keys of which a caller needs one, with commas between; empty: none is needed",
+    )
     provider: str = setting(
         "LLM_PROVIDER",
         "openai_compat",
@@ -49,7 +56,7 @@ class GatewaySettings(HopSettings):
     base_url: str = setting(
         "LLM_BASE_URL", "http://127.0.0.1:8020/v1", url, "the OpenAI-compatible server, with /v1"
     )
-    api_key: str = setting("LLM_API_KEY", "", text, "sent to the model server; may be empty")
+    api_key: str = setting("LLM_API_KEY", "", key, "sent to the model server; may be empty")
     ca_file: str = setting(
         "LLM_CA_FILE",
         "",

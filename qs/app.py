@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,7 @@ from contracts.reasons import ReasonCode
 from hop.app import Route, answer_calls, body_response, make_app
 from hop.call import NextHop
 from hop.chat_body import chat_response
-from hop.incoming import Call, Received, Refusal
+from hop.incoming import Call, Received, Refusal, known_caller
 from hop.lifetime import HopApp
 from hop.program import Program
 from hop.stream import collected, streamed
@@ -50,7 +51,7 @@ def make_qs(
 ) -> HopApp:
     """QS's app over any retriever."""
     connect_s = settings.hop_connect_timeout_ms / 1000
-    llmgw = NextHop(client, settings.llm_url, connect_s, program.metrics)
+    llmgw = NextHop(client, settings.llm_url, connect_s, program.metrics, settings.llm_api_key)
 
     async def index_usable() -> tuple[bool, str]:
         state = await retriever.check()
@@ -64,7 +65,8 @@ def make_qs(
     )
     chat = _Chat(settings, retriever, llmgw)
     route = Route("/chat", ChatRequest, CHAT_BODY_BYTES, frozenset({"stream"}))
-    answer_calls(app, program, route, chat.answer)
+    admit = partial(known_caller, keys=settings.api_keys)
+    answer_calls(app, program, route, admit, chat.answer)
     return app
 
 

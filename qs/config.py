@@ -5,6 +5,7 @@ from typing import ClassVar
 from attrs import frozen
 
 from contracts import limits
+from hop.keys import Keys, key, keys
 from hop.settings import (
     HopSettings,
     boolean,
@@ -33,7 +34,16 @@ class QueryServiceSettings(HopSettings):
 
     host: str = setting("QS_HOST", "127.0.0.1", name, "the address to listen on")
     port: int = setting("QS_PORT", 8001, port, "the port to listen on")
+    api_keys: Keys = setting(
+        "QS_API_KEYS",
+        Keys(),
+        keys,
+        "the keys of which a caller needs one, with commas between; empty: none is needed",
+    )
     llm_url: str = setting("QS_LLM_URL", "http://127.0.0.1:8010", url, "the LLM gateway")
+    llm_api_key: str = setting(
+        "QS_LLM_API_KEY", "", key, "our key for the gateway: one of its LLMGW_API_KEYS"
+    )
     llm_model: str = setting(
         "QS_LLM_MODEL", "", text, "the model to ask for; empty leaves it to the gateway"
     )

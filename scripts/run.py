@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 
 import trio
 
@@ -28,12 +29,13 @@ def say(line: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def greeting(url: str) -> list[str]:
+def greeting(url: str, *, keyed: bool) -> list[str]:
     """What a newcomer needs next: where, what to try, where the logs are."""
     body = json.dumps(QUESTION)
+    key = " -H 'x-api-key: YOUR-KEY'" if keyed else ""
     return [
         f"ready {url}",
-        f"curl -N '{url}/chat?stream=true' -H 'content-type: application/json' -d '{body}'",
+        f"curl -N '{url}/chat?stream=true' -H 'content-type: application/json'{key} -d '{body}'",
         f"the chat page is at {url}/ · logs are in var/log/ · Ctrl-C stops everything",
     ]
 
@@ -55,11 +57,11 @@ async def tell_failing_checks(supervisor: Supervisor) -> None:
         supervisor.say(line)
 
 
-async def supervise(supervisor: Supervisor, url: str) -> str | None:
+async def supervise(supervisor: Supervisor, url: str, *, keyed: bool) -> str | None:
     """The whole run; what went wrong, or None."""
 
     def greet() -> None:
-        for line in greeting(url):
+        for line in greeting(url, keyed=keyed):
             say(line)
         nursery.start_soon(tell_failing_checks, supervisor)
 
@@ -86,7 +88,9 @@ def main(arguments: list[str]) -> int:
     root = local_settings.ROOT
     first = (sys.executable, "-m", "qs.ingest", CORPUS)
     supervisor = Supervisor(plan, root, root / "var" / "log", say, first)
-    fault = trio.run(supervise, supervisor, stack.url(plan.environment, "BFF"))
+    keyed = bool(plan.environment.get("BFF_API_KEYS"))
+    start = partial(supervise, supervisor, stack.url(plan.environment, "BFF"), keyed=keyed)
+    fault = trio.run(start)
     if fault:
         print(f"run: {fault}", file=sys.stderr)
     return 1 if fault else 0

@@ -4,6 +4,7 @@
 # anything is off, and the reason is in its line. Needs sh, awk and curl.
 #
 #   BFF_URL         where the BFF is; else http://127.0.0.1:$BFF_PORT, else BFF_PORT of .env.local
+#   SMOKE_API_KEY   one of the BFF's BFF_API_KEYS, where it needs one
 #   SMOKE_QUESTION  something the ingested documents answer
 #   SMOKE_OFF_TOPIC something they do not
 set -u
@@ -16,11 +17,13 @@ QUESTION=${SMOKE_QUESTION:-How do I run this against Ollama?}
 OFF_TOPIC=${SMOKE_OFF_TOPIC:-Which zebra won the violin regatta on Neptune?}
 LIMIT_S=30
 FAILED=0
-JSON='content-type: application/json'
 
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 trap 'exit 130' INT TERM
+# In a file of our own, since anybody may read a program's arguments.
+echo 'content-type: application/json' >"$dir/headers"
+[ -z "${SMOKE_API_KEY:-}" ] || printf 'x-api-key: %s\n' "$SMOKE_API_KEY" >>"$dir/headers"
 
 ok() { echo "ok    $1"; }
 off() {
@@ -76,7 +79,7 @@ body() { printf '{"message":{"role":"user","content":"%s"}}' "$1"; }
 
 # post PATH BODY OUT: the HTTP status on stdout, the answer in OUT; 000 when nothing answers.
 post() {
-    curl -sS -N -m "$LIMIT_S" -o "$3" -w '%{http_code}' -H "$JSON" --data-binary "$2" \
+    curl -sS -N -m "$LIMIT_S" -o "$3" -w '%{http_code}' -H "@$dir/headers" --data-binary "$2" \
         "$BFF_URL$1" 2>"$dir/curl"
 }
 

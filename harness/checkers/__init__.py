@@ -8,20 +8,21 @@ truth     what was said: the model's own text, its citations proved, `ok` only w
 codes     the code each call ends in: the one its causes demand, and the one that is logged
 clocks    when: deadlines, silence, a leaving client, text that flows
 leaks     what stays: tasks, connections, and content in logs
+access    who is let in, and where keys are seen
 attempts  how often the model server is asked, and when
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from harness.checkers import answers, attempts, clocks, codes, leaks, truth
+from harness.checkers import access, answers, attempts, clocks, codes, leaks, truth
 from harness.evidence import Evidence
 
 Checker = Callable[[Evidence], Iterator[str]]
 
 CHECKERS: Final[Mapping[str, Checker]] = {
     checker.__name__: checker
-    for module in (answers, truth, codes, clocks, leaks, attempts)
+    for module in (answers, truth, codes, clocks, leaks, attempts, access)
     for checker in module.CHECKERS
 }
 

@@ -48,6 +48,12 @@ def last_said(evidence: Evidence, seen: Seen) -> str:
 
 
 def _allowed(evidence: Evidence, seen: Seen) -> frozenset[str]:
+    """What its causes demand; where there is a rate, `access` judges who was limited."""
+    rated = evidence.environ.get("BFF_RATE_PER_MINUTE", "0") != "0"
+    return _demanded(evidence, seen) | ({"ADMISSION_RATE_LIMITED"} if rated else set())
+
+
+def _demanded(evidence: Evidence, seen: Seen) -> frozenset[str]:
     plan, call = evidence.plan, seen.call
     # In plain words, a model that finds no answer says so.
     abstains = seen.topic is None and call.citations_required

@@ -16,7 +16,7 @@ from harness.topics import TOPICS
 from harness.wire_log import Exchange
 
 _MARKER: Final = re.compile(r"\[c(\d+)\]")
-_NOT_ASKED: Final = ("RAG_", "INPUT_", "ADMISSION_DEADLINE_EXPIRED")
+_NOT_ASKED: Final = ("RAG_", "INPUT_", "ADMISSION_DEADLINE_EXPIRED", "ADMISSION_RATE_LIMITED")
 _THOUGHT: Final = re.compile(r"\A(?:\s*<think>.*?(?:</think>|\Z))+", re.DOTALL)
 
 

@@ -6,6 +6,7 @@ Most of a world is as usual, so that what is out of the ordinary meets calls tha
 import random
 
 from harness.attempts import OPENS_SOON
+from harness.locks import KEYS, LOCKED, RATE
 from harness.plans import Call, Drain, HopFaultAt, Names, Plan
 from harness.topics import TOPICS
 
@@ -14,6 +15,9 @@ _ENVIRONS = (
     {"LLM_STREAM_ENABLED": "false"},
     {"QS_CHAT_STREAM_ENABLED": "false"},
     OPENS_SOON,
+    KEYS,
+    RATE,
+    LOCKED,
 )
 
 

@@ -18,10 +18,11 @@ from attrs import evolve, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.checkers import CHECKERS, answers, attempts, clocks, codes, judge, leaks, truth
+from harness.checkers import CHECKERS, access, answers, attempts, clocks, codes, judge, leaks, truth
 from harness.evidence import Evidence
 from harness.tests import (
     doctoring,
+    planted_access,
     planted_answers,
     planted_attempts,
     planted_clocks,
@@ -35,10 +36,11 @@ from harness.tests.planted import Planted
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
-MODULES = (answers, truth, codes, clocks, leaks, attempts)
+MODULES = (access, answers, truth, codes, clocks, leaks, attempts)
 PLANTED: tuple[Planted, ...] = tuple(
     row
     for module in (
+        planted_access,
         planted_answers,
         planted_truth,
         planted_codes,
@@ -50,7 +52,7 @@ PLANTED: tuple[Planted, ...] = tuple(
 )
 WORLDS = tuple(
     text
-    for text in vars(doctoring).values()
+    for text in (*vars(doctoring).values(), *vars(planted_access).values())
     if isinstance(text, str) and text.startswith('{"calls')
 )
 Place = tuple[str, int]

@@ -212,18 +212,21 @@ def test_owed_entry_that_names_nothing_is_refused(tmp_path: Path) -> None:
 def test_command_prints_what_is_owed_missed_and_paid(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs, more = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
-    owing = owed()
+    runs, more, file = tmp_path / "one.jsonl", tmp_path / "two.jsonl", tmp_path / "owed.toml"
+    what = ("code INPUT_FORBIDDEN plain", "cause client/foreign-origin plain")
+    owing = dict.fromkeys(what, "nobody looks")
+    file.write_text("[owed]\n" + "".join(f'"{item}" = "{why}"\n' for item, why in owing.items()))
+    owed_in = ["--owed", str(file)]
     due = [line for item, line in EVERYTHING.items() if not shown_by(item) & set(owing)]
     runs.write_text("".join(json.dumps(line) + "\n" for line in due[:9]))
     more.write_text("".join(json.dumps(line) + "\n" for line in due[9:]))
-    assert main([str(runs), str(more)]) == 0
+    assert main([str(runs), str(more), *owed_in]) == 0
     out = capsys.readouterr().out
     assert all(f"owed    {item}: {why}" in out for item, why in owing.items())
     assert f"{len(owing)} owed, 0 missed" in out
-    assert main([str(runs)]) == 1
+    assert main([str(runs), *owed_in]) == 1
     assert "MISSED  " in capsys.readouterr().out
     paid = next(iter(owing))
     more.write_text(more.read_text() + json.dumps(EVERYTHING[paid]) + "\n")
-    assert main([str(runs), str(more)]) == 1
+    assert main([str(runs), str(more), *owed_in]) == 1
     assert f"PAID    {paid} was exercised: take it out of owed.toml" in capsys.readouterr().out

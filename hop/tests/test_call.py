@@ -16,6 +16,7 @@ from contracts.events import Delta, to_wire
 from contracts.limits import EVENT_BYTES, RESPONSE_BODY_BYTES
 from contracts.reasons import ReasonCode
 from harness.hop_stage import LAST_CHUNK, SSE_HEAD, Play, Upstream, chunk, raw, sse, whole
+from harness.memory_stream import MemoryStream
 from harness.net import MemoryNetwork
 from hop.call import HopFault, NextHop, Reply, make_client
 from hop.metrics import Metrics
@@ -236,6 +237,41 @@ async def fault_of(edge: Edge) -> HopFault:
             return (await reply.error()).fault()
         except HopFault as fault:
             return fault
+
+
+@pytest.mark.parametrize("key", ["", "sk-for-next"])
+async def test_our_key_is_sent_and_never_shown(autojump_clock: MockClock, key: str) -> None:
+    async with edge_to(whole(200, {})) as edge:
+        hop = NextHop(edge.hop.client, "http://next", 1.0, edge.hop.metrics, key)
+        async with hop.post("/x", b"{}", {"authorization": "Bearer a-clients"}) as reply:
+            await reply.body("application/json")
+        await hop.check()
+        called, checked = edge.upstream.asked
+    assert called.headers["authorization"] == f"Bearer {key or 'a-clients'}"
+    assert "authorization" not in checked.headers, "`/health` is open"
+    assert "sk-for-next" not in repr(hop)
+
+
+async def test_neighbour_that_refuses_our_key_is_not_ok_until_it_takes_it(
+    autojump_clock: MockClock,
+) -> None:
+    answers = [
+        whole(200, {}),  # `/health`, before any call
+        whole(401, error("INPUT_UNAUTHORIZED")),
+        whole(200, {}),  # `/health`
+        whole(503, error("ADMISSION_QUEUE_FULL")),
+        whole(200, {}),  # `/health`
+    ]
+
+    async def play(stream: MemoryStream) -> None:
+        await answers.pop(0)(stream)
+
+    async with edge_to(play) as edge:
+        assert (await edge.hop.check())[0]
+        assert (await fault_of(edge)).code == "HOP_PROTOCOL_ERROR"
+        assert await edge.hop.check() == (False, "http://next: it refuses our key")
+        assert (await fault_of(edge)).code == "ADMISSION_QUEUE_FULL"
+        assert (await edge.hop.check())[0]
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,8 @@ WORKS = {
 
 
 @contextmanager
-def bff(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
-    """A BFF that answers from a table; yields its address."""
+def bff(answers: dict[str, tuple[int, str]], key: str | None = None) -> Iterator[str]:
+    """A BFF that answers from a table, and all who have its key; yields its address."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -57,7 +57,9 @@ def bff(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
             body = self.rfile.read(int(self.headers["content-length"])).decode()
             kind = "stream" if "stream=true" in self.path else "plain"
             kind = "off topic" if "Neptune" in body else kind
-            self.reply(*answers["bad" if not body.endswith("}") else kind])
+            taken = self.headers["x-api-key"] == key
+            kind = "bad" if not body.endswith("}") else kind
+            self.reply(*(answers[kind] if taken else (401, "{}")))
 
         def reply(self, status: int, text: str) -> None:
             data = text.encode()
@@ -77,8 +79,9 @@ def bff(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
         serving.join()
 
 
-def smoke(url: str | None, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+def smoke(url: str | None, cwd: Path = ROOT, key: str = "") -> "subprocess.CompletedProcess[str]":
     told = {} if url is None else {"BFF_URL": url}
+    told |= {"SMOKE_API_KEY": key} if key else {}
     return subprocess.run(  # noqa: S603 - our own script
         ["/bin/sh", ROOT / "scripts/smoke_chat.sh"],
         cwd=cwd,
@@ -99,6 +102,15 @@ def test_stack_that_works_passes_every_check() -> None:
         "ok    off-topic: fallback MODEL_ABSTAINED",
         "ok    bad input: 400 INPUT_INVALID",
     ]
+
+
+@pytest.mark.parametrize("key", ["sk-1", "with $ and `ticks` and 'quotes' and %s"])
+def test_stack_that_needs_a_key_is_given_it(key: str) -> None:
+    with bff(WORKS, key) as url:
+        assert smoke(url, key=key).returncode == 0
+        refused = smoke(url)
+    assert refused.returncode == 1
+    assert "plain: HTTP 401" in refused.stderr
 
 
 INVENTED = {**OK, "citations": [{"chunk_id": "doc#9"}]}
