@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import FrameType
@@ -85,7 +86,7 @@ def supervise_standins(journal: Path, ports: list[int]) -> int:
     """What `scripts.run` does, over stand-ins."""
     programs = tuple(program(f"p{i}", port, journal) for i, port in enumerate(ports))
     supervisor = Supervisor(plan(programs), ROOT, journal.parent / "log", say)
-    return 1 if trio.run(supervise, supervisor, "http://127.0.0.1") else 0
+    return 1 if trio.run(partial(supervise, supervisor, "http://127.0.0.1", keyed=False)) else 0
 
 
 if __name__ == "__main__":
