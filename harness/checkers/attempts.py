@@ -11,7 +11,7 @@ from math import inf
 from typing import Final
 
 from contracts.limits import LLM_MAX_CONCURRENCY
-from harness.attempts import GRANTED
+from harness.attempts import granted
 from harness.checkers.answers import own_answers
 from harness.evidence import Evidence, ModelCall, Seen
 from harness.wire_log import Exchange
@@ -24,7 +24,7 @@ def model_is_asked_as_often_as_granted(evidence: Evidence) -> Iterator[str]:
     """No more attempts than LLM_MAX_ATTEMPTS for each time the gateway was asked."""
     for seen, asked in _asked_once(evidence):
         attempts = len(_attempts(evidence, seen))
-        if attempts > GRANTED:
+        if attempts > granted(evidence.plan):
             yield f"{asked.request_id}: the model was asked {attempts} times"
 
 
@@ -74,10 +74,11 @@ def _asked_once(evidence: Evidence) -> Iterator[tuple[Seen, Exchange]]:
 def _attempts(evidence: Evidence, seen: Seen) -> Sequence[ModelCall]:
     """The model's calls for it, each with which an attempt began."""
     calls = evidence.model_calls(seen.topic)
+    moment_s = _SAME_MOMENT_S + evidence.plan.late_s
     again = [
         second
         for first, second in pairwise(calls)
-        if second.began_at > (first.ended_at or first.began_at) + _SAME_MOMENT_S
+        if second.began_at > (first.ended_at or first.began_at) + moment_s
     ]
     return [*calls[:1], *again]
 

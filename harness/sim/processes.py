@@ -4,6 +4,7 @@ processes can take up soon: memory does not grow with the number of worlds.
 A process ends when whoever started it does, however that ended.
 """
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -64,6 +65,7 @@ def _begin_process() -> None:
     # Ctrl-C is for the process that started this one, and ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, _too_long)
+    gc.freeze()  # what is imported stays: collecting what worlds leave need not look at it
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from attrs import define, field
 
 from harness.coverage import demanded, owed
+from harness.sim.features import FEATURES
 from harness.sim.state import Line
 
 _NOT_DRAWN: Final = ("refusal ", "cause attempts/")
@@ -56,6 +57,7 @@ class Tally:
         kinds = self._kinds()
         shares = (f"{kind} {done} of {there}" for kind, (done, there) in kinds.items())
         yield "  exercised  " + ", ".join(shares)
+        yield "  with       " + _counts({it: self.items[f"with {it}"] for it in FEATURES})
         done = {item: self.items[item] for item in drawable() if self.items[item]}
         rarest = sorted(done, key=lambda item: done[item])[:_RAREST_SHOWN]
         yield "  rarest     " + _counts({item: done[item] for item in rarest})

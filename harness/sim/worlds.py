@@ -23,6 +23,7 @@ from harness.evidence import Evidence, trace_hash
 from harness.plans import Plan, smaller
 from harness.play import run
 from harness.sim.drawn import draw
+from harness.sim.features import features
 
 _SHRINKS_MAX = 200
 _OWED = {
@@ -60,8 +61,9 @@ def judged(plan: Plan) -> Judged:
     except Exception as error:
         return Judged(plan, (f"world: {error!r}",), "", ())
     words = tuple(last_said(evidence, seen) for seen in evidence.seen())
-    items = tuple(sorted(set(coverage.exercised([coverage.record(evidence)]))))
-    return Judged(plan, tuple(judge(evidence)), trace_hash(evidence), words, items)
+    items = sorted(set(coverage.exercised([coverage.record(evidence)])))
+    items += [f"with {name}" for name in features(plan)]
+    return Judged(plan, tuple(judge(evidence)), trace_hash(evidence), words, tuple(items))
 
 
 def shrunk(failing: Judged) -> Judged:
@@ -103,4 +105,5 @@ def told(evidence: Evidence) -> Iterator[str]:
 
 def _steps(evidence: Evidence) -> Iterator[str]:
     for record in evidence.wire.records:
-        yield f"{record.at:.6f} {record.link} {record.way} {record.what} {record.size}"
+        if record.link not in evidence.secret_links:
+            yield f"{record.at:.6f} {record.link} {record.way} {record.what} {record.size}"

@@ -166,12 +166,13 @@ def tally_of(lines: Iterable[Line]) -> list[str]:
 
 def test_summary_names_what_is_rare_and_what_was_never_drawn() -> None:
     codes = [item for item in drawable() if item.startswith("code ")]
-    everything = Line(1, ("ok", "ok"), drawable(), 2.0)
+    everything = Line(1, ("ok", "ok"), (*drawable(), "with slow-reader"), 2.0)
     but_one = Line(2, ("HOP_TIMEOUT",), tuple(it for it in drawable() if it != codes[0]), 1.0)
-    heading, ends, share, rarest, never = tally_of([everything, but_one])
+    heading, ends, share, having, rarest, never = tally_of([everything, but_one])
     assert heading == "2 worlds, 3 calls, 2 different ends, 0 failed; 3 s of one processor's time"
     assert ends == "  ends       ok 2, HOP_TIMEOUT 1"
     assert f"code {len(codes)} of {len(codes)}" in share
+    assert "slow-reader 1, latency 0, " in having
     assert rarest.startswith(f"  rarest     {codes[0]} 1, ")
     assert never == "  never      nothing"
     *_, never = tally_of([but_one])
