@@ -62,6 +62,8 @@ def _demanded(evidence: Evidence, seen: Seen) -> frozenset[str]:
     usual = "MODEL_ABSTAINED" if abstains else "ok"
     client = CLIENTS.get(call.client)
     refusal = client.ends.of(call.stream) if client and not _reads_on(seen) else ""
+    if call.client == "unknown-session" and call.history:
+        refusal = "INPUT_INVALID"  # Who names a session sends no history: CONTRACT §3.
     if refusal and not (plan.drains or plan.hops or seen.call.leaves_after_s is not None):
         return frozenset({refusal})
     found: set[str] = {refusal} if refusal else set()
