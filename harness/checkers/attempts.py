@@ -51,7 +51,8 @@ def slots_are_kept(evidence: Evidence) -> Iterator[str]:
     slots = int(evidence.plan.environ.get("LLM_MAX_CONCURRENCY", LLM_MAX_CONCURRENCY))
     open_now: list[ModelCall] = []
     for call in sorted(evidence.model, key=lambda call: call.began_at):
-        open_now = [other for other in open_now if _over_at(other) > call.began_at]
+        late_s = evidence.plan.late_s  # by which a server may learn that its client left
+        open_now = [other for other in open_now if _over_at(other) - late_s > call.began_at]
         open_now.append(call)
         if len(open_now) > slots:
             yield f"the model had {len(open_now)} calls at once at {call.began_at:.3f}"

@@ -52,7 +52,7 @@ def _many(run: Run, jobs: int) -> int:
         print(f"stopped after {run.tally.worlds} of {run.runs} worlds: {_GOES_ON}")
         return _STOPPED
     except BrokenProcessPool:
-        print(f"a process that played worlds was killed: {_GOES_ON}")
+        print(f"a process that played worlds died: {_GOES_ON}")
         return 1
     except OSError as error:
         print(f"{run.state.path}: {error.strerror}", file=sys.stderr)

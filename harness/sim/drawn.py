@@ -22,6 +22,9 @@ _ENVIRONS = (
     {"LLM_MAX_ATTEMPTS": "1"},
     {"LLM_MAX_ATTEMPTS": "5"},
     {"LLM_PRELOAD": "true"},
+    {"LLM_MAX_CONCURRENCY": "1", "LLM_MAX_QUEUE": "0"},
+    {"LLM_MAX_CONCURRENCY": "1", "LLM_MAX_QUEUE": "1", "LLM_QUEUE_TIMEOUT_MS": "900"},
+    {"LLM_MAX_CONCURRENCY": "1"},
 )
 
 

@@ -25,6 +25,9 @@ _OF_PLANS: Final[Mapping[str, Callable[[Plan], object]]] = {
     "no-streaming": lambda plan: "false" in plan.environ.values(),
     "preload": lambda plan: plan.environ.get("LLM_PRELOAD") == "true",
     "breaker": lambda plan: "LLM_BREAKER_FAILURES" in plan.environ,
+    "one-slot": lambda plan: "LLM_MAX_CONCURRENCY" in plan.environ,
+    "keys": lambda plan: "BFF_API_KEYS" in plan.environ,
+    "rate": lambda plan: "BFF_RATE_PER_MINUTE" in plan.environ,
     "attempts": lambda plan: "LLM_MAX_ATTEMPTS" in plan.environ,
 }
 FEATURES: Final = (*_OF_CALLS, *_OF_PLANS)

@@ -2,7 +2,7 @@
 
 What a world exercised is the gate's own reading of it (`harness.coverage`): an item counts where
 the thing was done and a call of that world ended in the code it must end in. Left out are the rows
-of `harness.attempts` and the refusals, which are worlds and streams of their own making.
+of `harness.attempts` and of a rate and the refusals: worlds and streams of their own making.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from harness.coverage import demanded, owed
 from harness.sim.features import FEATURES
 from harness.sim.state import Line
 
-_NOT_DRAWN: Final = ("refusal ", "cause attempts/")
+_NOT_DRAWN: Final = ("refusal ", "cause attempts/", "cause rate/")
 _WORDS_SHOWN, _RAREST_SHOWN, _NEVER_SHOWN = 12, 8, 24
 
 

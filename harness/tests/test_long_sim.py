@@ -107,7 +107,7 @@ def test_process_that_is_killed_is_told(tmp_path: Path) -> None:
     os.kill(int(children[-1]), signal.SIGKILL)
     out, _ = command.communicate(timeout=30)
     assert command.returncode == 1
-    assert "a process that played worlds was killed" in out
+    assert "a process that played worlds died" in out
 
 
 def test_line_that_was_not_written_to_its_end_is_no_line(tmp_path: Path) -> None:
