@@ -40,8 +40,9 @@ test-contracts: preflight $(DEV_SET) ## the contract suite and its gate, about t
 	@$(BIN)/python -m pytest harness/contracts harness/scenarios --run-log $(RUN_LOG)
 	@$(BIN)/python -m harness.coverage $(RUN_LOG)
 
+# Called again, it goes on where it was; FRESH=1 begins anew.
 sim: preflight $(DEV_SET) ## random worlds, each from its own seed: make sim SEED=1 RUNS=200
-	@$(BIN)/python -m harness.sim --seed $(SEED) --runs $(RUNS)
+	@exec $(BIN)/python -m harness.sim --seed $(SEED) --runs $(RUNS) $(if $(FRESH),--fresh)
 
 # The server and its model live apart, so that nothing of ours can come to need them.
 test-fidelity: preflight $(DEV_SET) $(FIDELITY_SET) ## the fake against a real llama.cpp server
