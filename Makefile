@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
 .NOTPARALLEL:
-.PHONY: help run setup test test-contracts sim test-fidelity test-clients check fake ingest smoke schemas reason-codes clean dir-given python preflight preflight-run
+.PHONY: help run setup test test-contracts sim mutants test-fidelity test-clients check fake ingest smoke schemas reason-codes clean dir-given python preflight preflight-run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,10 @@ test-contracts: preflight $(DEV_SET) ## the contract suite and its gate, about t
 
 sim: preflight $(DEV_SET) ## random worlds, each from its own seed: make sim SEED=1 RUNS=200
 	@$(BIN)/python -m harness.sim --seed $(SEED) --runs $(RUNS)
+
+# Each law of the lists is broken in a copy of the tree; its tests have to notice.
+mutants: preflight $(DEV_SET) ## would the tests notice? make mutants [SINCE=rev] [ONLY=name]
+	@$(BIN)/python -m harness.sabotage --since "$(SINCE)" --only "$(ONLY)"
 
 # The server and its model live apart, so that nothing of ours can come to need them.
 test-fidelity: preflight $(DEV_SET) $(FIDELITY_SET) ## the fake against a real llama.cpp server
