@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
 .NOTPARALLEL:
-.PHONY: help run setup test test-contracts sim test-faults test-fidelity test-clients check fake ingest smoke schemas reason-codes clean dir-given python preflight preflight-run
+.PHONY: help run setup test test-contracts sim test-faults mutants test-fidelity test-clients check fake ingest smoke schemas reason-codes clean dir-given python preflight preflight-run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,10 @@ test-faults: preflight $(DEV_SET) ## every fault over four real processes, five 
 	@mkdir -p $(dir $(FAULTS_REPORT))
 	@$(BIN)/python -m pytest harness/faults -k "$(ONLY)" --tb short \
 	--basetemp $(dir $(FAULTS_REPORT))tmp --junitxml $(FAULTS_REPORT) -o junit_suite_name=faults
+
+# Each law of the lists is broken in a copy of the tree; its tests have to notice.
+mutants: preflight $(DEV_SET) ## would the tests notice? make mutants [SINCE=rev] [ONLY=name]
+	@$(BIN)/python -m harness.sabotage --since "$(SINCE)" --only "$(ONLY)"
 
 # The server and its model live apart, so that nothing of ours can come to need them.
 test-fidelity: preflight $(DEV_SET) $(FIDELITY_SET) ## the fake against a real llama.cpp server
