@@ -64,7 +64,9 @@ def _behind_another(places: int, takes: str) -> Callable[[Call], Plan]:
     def make(call: Call) -> Plan:
         last = evolve(call, topic=1, at_s=0.3)
         environ = {"LLM_MAX_CONCURRENCY": "1", "LLM_MAX_QUEUE": str(places)}
-        return Plan(calls=(evolve(call, topic=0), last), pace=f"ttft={takes},itl=8ms", environ=environ)
+        return Plan(
+            calls=(evolve(call, topic=0), last), pace=f"ttft={takes},itl=8ms", environ=environ
+        )
 
     return make
 
