@@ -11,6 +11,7 @@ CLIENTS_VENV := .venv-clients
 CLIENTS_SET := $(CLIENTS_VENV)/.clients-set
 PACKAGES := contracts hop bff qs llmgw fakes harness scripts
 RUN_LOG := var/contracts/runs.jsonl
+FAULTS_REPORT := var/faults/junit.xml
 SEED ?= 1
 RUNS ?= 200
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -19,7 +20,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
 .NOTPARALLEL:
-.PHONY: help run setup test test-contracts sim test-fidelity test-clients check fake ingest smoke schemas reason-codes clean dir-given python preflight preflight-run
+.PHONY: help run setup test test-contracts sim test-faults mutants test-fidelity test-clients check fake ingest smoke schemas reason-codes clean dir-given python preflight preflight-run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -40,8 +41,19 @@ test-contracts: preflight $(DEV_SET) ## the contract suite and its gate, about t
 	@$(BIN)/python -m pytest harness/contracts harness/scenarios --run-log $(RUN_LOG)
 	@$(BIN)/python -m harness.coverage $(RUN_LOG)
 
+# Called again, it goes on where it was; FRESH=1 begins anew.
 sim: preflight $(DEV_SET) ## random worlds, each from its own seed: make sim SEED=1 RUNS=200
-	@$(BIN)/python -m harness.sim --seed $(SEED) --runs $(RUNS)
+	@exec $(BIN)/python -m harness.sim --seed $(SEED) --runs $(RUNS) $(if $(FRESH),--fresh)
+
+# Over real sockets, for CI: ONLY='stall and plain' selects, as pytest's -k does.
+test-faults: preflight $(DEV_SET) ## every fault over four real processes, five minutes, with a report
+	@mkdir -p $(dir $(FAULTS_REPORT))
+	@$(BIN)/python -m pytest harness/faults -k "$(ONLY)" --tb short \
+	--basetemp $(dir $(FAULTS_REPORT))tmp --junitxml $(FAULTS_REPORT) -o junit_suite_name=faults
+
+# Each law of the lists is broken in a copy of the tree; its tests have to notice.
+mutants: preflight $(DEV_SET) ## would the tests notice? make mutants [SINCE=rev] [ONLY=name]
+	@$(BIN)/python -m harness.sabotage --since "$(SINCE)" --only "$(ONLY)"
 
 # The server and its model live apart, so that nothing of ours can come to need them.
 test-fidelity: preflight $(DEV_SET) $(FIDELITY_SET) ## the fake against a real llama.cpp server

@@ -13,11 +13,22 @@ from contracts.reasons import ReasonCode
 from fakes.openai_compat_server.scenario import OK, Ends, both
 from harness.plans import Call, Plan
 
-# As LLM_MAX_ATTEMPTS and LLM_BREAKER_FAILURES have it where nobody sets them.
+# As LLM_MAX_ATTEMPTS and the breaker's settings have it where nobody sets them.
 GRANTED: Final = 3
 OPENS_AFTER: Final = 5
+_COOLDOWN_MS: Final = 10_000
 # Worlds have few calls: where the circuit is to open in one, it does so sooner.
 OPENS_SOON: Final[Mapping[str, str]] = {"LLM_BREAKER_FAILURES": "2"}
+
+
+def granted(plan: Plan) -> int:
+    """How often one generation may ask the model server in this world."""
+    return int(plan.environ.get("LLM_MAX_ATTEMPTS", GRANTED))
+
+
+def cooldown_s(plan: Plan) -> float:
+    """How long the gateway leaves a server alone that kept failing in this world."""
+    return int(plan.environ.get("LLM_BREAKER_COOLDOWN_MS", _COOLDOWN_MS)) / 1000
 
 
 @frozen
@@ -53,7 +64,9 @@ def _behind_another(places: int, takes: str) -> Callable[[Call], Plan]:
     def make(call: Call) -> Plan:
         last = evolve(call, topic=1, at_s=0.3)
         environ = {"LLM_MAX_CONCURRENCY": "1", "LLM_MAX_QUEUE": str(places)}
-        return Plan(calls=(Call(topic=0), last), pace=f"ttft={takes},itl=8ms", environ=environ)
+        return Plan(
+            calls=(evolve(call, topic=0), last), pace=f"ttft={takes},itl=8ms", environ=environ
+        )
 
     return make
 

@@ -6,8 +6,8 @@ import pytest
 
 from harness.run_log import RunLog
 
-# Targets of their own: other people's clients, and the contract suite, which comes with its gate.
-collect_ignore = ["clients", "contracts", "scenarios"]
+# Targets of their own: other people's clients, the contract suite, and what only processes show.
+collect_ignore = ["clients", "contracts", "faults", "scenarios"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

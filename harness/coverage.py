@@ -15,6 +15,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from attrs import frozen
 
 from contracts.order import TRANSITIONS, TRANSITIONS_UNCITED, State, Step
 from contracts.reasons import Modes, ReasonCode
+from fakes.openai_compat_server.scenario import Ends
 from harness.attempts import ATTEMPTS
 from harness.causes import Cause, causes
 from harness.checkers.answers import own_answers, wants_citations
@@ -123,9 +125,14 @@ def _modes_of(cause: Cause) -> Iterator[str]:
         yield "plain"
 
 
+@cache
+def _ends() -> Mapping[str, Ends]:
+    return {str(cause): cause.ends for cause in causes()}
+
+
 def exercised(lines: Iterable[Mapping[str, object]]) -> Iterator[str]:
     """What these lines of run logs show to have happened."""
-    ends = {str(cause): cause.ends for cause in causes()}
+    ends = _ends()
     for line in lines:
         if "sent" in line:
             yield from _refusals(line)

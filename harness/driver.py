@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from harness.causes import CLIENTS, Asking
 from harness.evidence import CUT, LEFT, request_id, word_of
 from harness.plans import Call
-from harness.topics import OFF_TOPIC, TOPICS
+from harness.topics import EARLIER, OFF_TOPIC, TOPICS
 from hop.exchange import RequestBytes, ResponseBytes
 
 _STALL_S = 30.0
@@ -54,12 +54,30 @@ def asking_of(call: Call, key: str = "") -> Asking:
     question = OFF_TOPIC if call.topic < 0 else TOPICS[call.topic].question
     body = json.dumps({"message": {"role": "user", "content": question}}).encode()
     asking = Asking(body, path="/chat?stream=true" if call.stream else "/chat")
+    options: dict[str, object] = {}
     if not call.citations_required:
-        asking = asking.with_fields(options={"citations_required": False})
+        options["citations_required"] = False
+    if call.top_k is not None:
+        options["top_k"] = call.top_k
+    if options:
+        asking = asking.with_fields(options=options)
+    if call.history:
+        asking = asking.with_fields(history=earlier(call.history))
+    if call.deadline_ms is not None:
+        asking = asking.with_header("x-deadline-ms", str(call.deadline_ms))
     if key:
         asking = asking.with_key(*((key,) if call.topic % 2 else (key, key)))
     row = CLIENTS.get(call.client)
     return row.ask(asking) if row is not None else asking
+
+
+def earlier(messages: int) -> list[dict[str, str]]:
+    """So many messages of what was said before."""
+    roles = ("user", "assistant") * messages
+    return [
+        {"role": role, "content": text}
+        for role, text in zip(roles, EARLIER[:messages], strict=False)
+    ]
 
 
 async def _asked(
@@ -79,6 +97,8 @@ async def _asked(
             await trio.sleep(_STALL_S)
         while (piece := await pieces.next()) is not None:
             body += piece
+            if call.reads_every_s:
+                await trio.sleep(call.reads_every_s)
     finally:
         await pieces.aclose(0)
     headers = dict(response.headers)

@@ -116,6 +116,12 @@ class Evidence:
             if link.fault and (link.number in broken or not _breaks(link.fault))
         ]
 
+    @cached_property
+    def secret_links(self) -> frozenset[int]:
+        """Connections over which TLS was spoken: what it sends is never the same twice."""
+        secured = self.plan.server.startswith("tls-")
+        return frozenset(it.number for it in self.wire.links if secured and it.host == MODEL)
+
     def model_calls(self, topic: Topic | None) -> tuple[ModelCall, ...]:
         question = (topic.question if topic else OFF_TOPIC).encode()
         return tuple(call for call in self.model if question in call.request)
@@ -199,9 +205,7 @@ def word_of(status: int, headers: Mapping[str, str], body: bytes) -> str:
 def trace_hash(evidence: Evidence) -> str:
     """Of every byte that passed and when, and of every line logged; wall-clock times left out."""
     digest = hashlib.sha256()
-    # What TLS sends is never the same twice.
-    secured = evidence.plan.server.startswith("tls-")
-    secret = {link.number for link in evidence.wire.links if secured and link.host == MODEL}
+    secret = evidence.secret_links
     for link in evidence.wire.links:
         digest.update(repr((link.host, link.at, link.fault)).encode())
     for record in evidence.wire.records:

@@ -6,14 +6,14 @@ was done is in the wire log. `FAULTS` is the catalogue; the fake has its own for
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import trio
 from attrs import define, field, frozen
 
 from contracts.reasons import ReasonCode
 from fakes.openai_compat_server.scenario import Ends, both, only_streaming
-from harness.memory_stream import End, MemoryStream
+from harness.memory_stream import End
 
 _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -28,6 +28,18 @@ class Lost:
     """Connecting never ends."""
 
 
+class Connection(Protocol):
+    """One that was dialled to a program of ours, in memory or over a socket."""
+
+    async def receive_some(self) -> bytes | bytearray: ...
+
+    async def send_all(self, data: bytes) -> None: ...
+
+    def reset(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
 @frozen
 class Impostor:
     """Another program has the port: it reads a request, says `answer`, and then …"""
@@ -35,7 +47,7 @@ class Impostor:
     answer: bytes
     then: End | Literal["silence"] = "eof"
 
-    async def take(self, stream: MemoryStream) -> None:
+    async def take(self, stream: Connection) -> None:
         """Take the connection; returns when it is over."""
         try:
             await stream.receive_some()

@@ -6,9 +6,13 @@ shows the peer end-of-file after the bytes already sent, or a reset there when b
 unread, as the kernel does; `trio.aclose_forcefully` is the same, as on sockets. `reset` is RST: the
 bytes under way are lost and the peer gets BrokenResourceError at once. Writing to a stream whose
 peer has closed fails at once (the kernel lets one write pass).
+
+With `arrives` whatever is sent takes its time to the reader, its end too: nothing overtakes.
 """
 
 import operator
+from collections import deque
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import attrs
@@ -18,6 +22,7 @@ WIRE_BYTES = 64 * 1024  # sent and unread in one direction: about what two socke
 
 
 End = Literal["eof", "reset"]
+Arrives = Callable[[float], float]
 
 
 class Tap(Protocol):
@@ -63,6 +68,8 @@ class _Wire:
     sending: bool = False
     receiving: bool = False
     changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    arrives: Arrives | None = None
+    coming: deque[tuple[float, bytes | End]] = attrs.field(factory=deque)  # in its own time
 
     async def send(self, data: memoryview) -> None:
         if self.sending:
@@ -77,26 +84,62 @@ class _Wire:
         await trio.lowlevel.checkpoint()
         self._check_sendable()
         while data:
-            room = self.capacity - len(self.unread)
+            room = self.capacity - self._under_way()
             if room > 0:
-                self.unread += self.tap.sent(bytes(data[:room]))
+                self._bring(self.tap.sent(bytes(data[:room])))
                 data = data[room:]
                 self.changed.unpark_all()
             else:
                 await self.changed.park()
                 self._check_sendable()
 
+    def _under_way(self) -> int:
+        """How many bytes are sent and unread."""
+        coming = (len(what) for _, what in self.coming if isinstance(what, bytes))
+        return len(self.unread) + sum(coming)
+
+    def _bring(self, what: bytes | End) -> None:
+        if self.arrives is None:
+            self._arrived(what)
+            return
+        at = self.arrives(trio.current_time())
+        self.coming.append((max(at, self.coming[-1][0] if self.coming else at), what))
+
+    def _arrived(self, what: bytes | End) -> None:
+        if isinstance(what, bytes):
+            self.unread += what
+        else:
+            self.end = self.end or what
+
+    def take_in(self) -> None:
+        """Whatever has arrived by now."""
+        while self.coming and self.coming[0][0] <= trio.current_time():
+            self._arrived(self.coming.popleft()[1])
+
+    def lose(self) -> None:
+        """Whatever is under way never arrives."""
+        self.unread.clear()
+        self.coming.clear()
+
+    async def _wait(self) -> None:
+        """Until something changes, or arrives."""
+        if not self.coming:
+            await self.changed.park()
+        else:
+            with trio.move_on_at(self.coming[0][0]):
+                await self.changed.park()
+
     def sever(self, end: End) -> None:
         """The network ends this direction: the sender learns of it when it next writes."""
         if end == "reset":
-            self.unread.clear()
+            self.lose()
         self.end, self.severed = self.end or end, True
         self.changed.unpark_all()
 
     def _check_sendable(self) -> None:
         if self.severed:
             raise trio.BrokenResourceError("the network broke the connection")
-        if self.end is not None:
+        if self.finished or self.end is not None:
             raise trio.ClosedResourceError("this end is closed")
         if self.reader_gone:
             raise trio.BrokenResourceError("the peer has closed")
@@ -104,7 +147,7 @@ class _Wire:
     async def wait_room(self) -> None:
         await trio.lowlevel.checkpoint()
         self._check_sendable()
-        while len(self.unread) >= self.capacity:
+        while self._under_way() >= self.capacity:
             await self.changed.park()
             self._check_sendable()
 
@@ -121,14 +164,16 @@ class _Wire:
 
     async def _receive(self, max_bytes: int) -> bytes:
         await trio.lowlevel.checkpoint()
+        self.take_in()
         while not self.unread or self.reader_gone:
             if self.reader_gone:
                 raise trio.ClosedResourceError("this end is closed")
             if self.end == "reset":
                 raise trio.BrokenResourceError("the peer reset the connection")
-            if self.end == "eof":
+            if self.end == "eof" and not self.coming:
                 return b""
-            await self.changed.park()
+            await self._wait()
+            self.take_in()
         taken = bytes(self.unread[:max_bytes])
         del self.unread[:max_bytes]
         self.tap.taken(len(taken))
@@ -139,12 +184,12 @@ class _Wire:
         if not self.finished:
             self.finished = True
             self.tap.ended(end)
-        self.end = self.end or end
+            self._bring(end)
         self.changed.unpark_all()
 
     def abandon(self) -> None:
         self.reader_gone = True
-        self.unread.clear()
+        self.lose()
         self.changed.unpark_all()
 
 
@@ -162,6 +207,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
     @property
     def is_readable(self) -> bool:
         """Whether a read would return at once: bytes, end-of-file or an error are waiting."""
+        self._inward.take_in()
         return bool(self._inward.unread) or self._inward.end is not None or self._inward.reader_gone
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -183,6 +229,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
 
     async def aclose(self) -> None:
         if not self.closed:
+            self._inward.take_in()
             self._outward.finish("reset" if self._inward.unread else "eof")
             self._inward.abandon()
         await trio.lowlevel.checkpoint()
@@ -190,7 +237,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
     def reset(self) -> None:
         """Close with RST: the peer's next read or write fails at once."""
         if not self.closed:
-            self._outward.unread.clear()
+            self._outward.lose()
             # What it said before does not count any more.
             self._outward.end, self._outward.finished = None, False
             self._outward.finish("reset")
@@ -206,11 +253,13 @@ def memory_pair(
     tap_there: Tap | None = None,
     tap_back: Tap | None = None,
     capacity: int = WIRE_BYTES,
+    arrives: Arrives | None = None,
 ) -> tuple[MemoryStream, MemoryStream]:
     """Two ends of a fresh connection; the taps are of what the first end sends, and the second.
 
-    `capacity` is how many bytes may be sent and unread in each direction.
+    `capacity` is how many bytes may be sent and unread in each direction. `arrives` tells when
+    what is sent at a time arrives; None: at once.
     """
-    there = _Wire(tap_there or Untapped(), capacity)
-    back = _Wire(tap_back or Untapped(), capacity)
+    there = _Wire(tap_there or Untapped(), capacity, arrives=arrives)
+    back = _Wire(tap_back or Untapped(), capacity, arrives=arrives)
     return MemoryStream(there, back), MemoryStream(back, there)

@@ -12,25 +12,24 @@
     serve_memory(network, host, app, drain=…)   serves a `HopApp` here as sockets would
 
 Whoever sets `way` decides what befalls each new connection, and may watch it (`Way`). Streams keep
-TCP's promises as `harness.memory_stream` tells them. A host that nobody listens on
-refuses. Ports are ignored, bytes take no time, and clients have no address. TLS is the real one,
-at both ends: a server's end is its own to secure.
+TCP's promises as `harness.memory_stream` tells them. A host that nobody listens on refuses. Ports
+are ignored, bytes take no time unless a way says so, and clients have no address. TLS is the real
+one, at both ends: a server's end is its own to secure.
 """
 
 import errno
 import os
 import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
-from math import inf
 
 import attrs
 import httpcore
 import httpx
 import trio
 
-from harness.memory_stream import WIRE_BYTES, End, MemoryStream, Tap, memory_pair
+from harness.memory_stream import WIRE_BYTES, Arrives, End, MemoryStream, Tap, memory_pair
 from hop.lifetime import Drain, HopApp
 from hop.pool import make_transport
 from hop.serve import Limits, serve
@@ -84,6 +83,7 @@ class Way:
     instead: Callable[[MemoryStream], Awaitable[object]] | None = None
     lost: bool = False
     capacity: int = WIRE_BYTES
+    arrives: Arrives | None = None
 
 
 Sever = Callable[[End], None]
@@ -141,7 +141,7 @@ class MemoryNetwork(httpcore.AsyncNetworkBackend):
         listener = self._listeners.get(host)
         if listener is None and way.instead is None:
             raise refused(host)
-        ends[:] = client, server = memory_pair(way.tap_up, way.tap_down, way.capacity)
+        ends[:] = client, server = memory_pair(way.tap_up, way.tap_down, way.capacity, way.arrives)
         self._links = [*self.links, Link(host, client, server)]
         if way.instead is not None or listener is None:
             assert way.instead is not None
@@ -167,7 +167,7 @@ class MemoryNetwork(httpcore.AsyncNetworkBackend):
         socket_options: object = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
         try:
-            with trio.fail_after(inf if timeout is None else timeout):
+            with _within(timeout):
                 stream = await self.connect(host)
                 return _HttpcoreStream(stream, stream)
         except trio.TooSlowError as error:
@@ -191,6 +191,11 @@ class MemoryNetwork(httpcore.AsyncNetworkBackend):
         return make_transport(trust=trust or nobody, keep_idle_s=None, backend=self)
 
 
+def _within(timeout: float | None) -> AbstractContextManager[object]:
+    """Without need no scope: it costs a world more than what is read in it."""
+    return nullcontext() if timeout is None else trio.fail_after(timeout)
+
+
 @attrs.frozen(eq=False)
 class _HttpcoreStream(httpcore.AsyncNetworkStream):
     """A memory stream as httpcore wants it, itself or with TLS over it."""
@@ -200,7 +205,7 @@ class _HttpcoreStream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
-            with trio.fail_after(inf if timeout is None else timeout):
+            with _within(timeout):
                 return bytes(await self._stream.receive_some(max_bytes))
         except trio.TooSlowError as error:
             raise httpcore.ReadTimeout from error
@@ -211,7 +216,7 @@ class _HttpcoreStream(httpcore.AsyncNetworkStream):
         if not buffer:
             return  # httpcore's own backends let this pass on a broken stream too
         try:
-            with trio.fail_after(inf if timeout is None else timeout):
+            with _within(timeout):
                 await self._stream.send_all(buffer)
         except trio.TooSlowError as error:
             raise httpcore.WriteTimeout from error
@@ -232,7 +237,7 @@ class _HttpcoreStream(httpcore.AsyncNetworkStream):
             self._carrier, ssl_context, server_hostname=server_hostname, https_compatible=True
         )
         try:
-            with trio.fail_after(inf if timeout is None else timeout):
+            with _within(timeout):
                 await secured.do_handshake()
         except trio.TooSlowError as error:
             await self.aclose()

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping
 import cattrs
 from attrs import asdict, evolve, field, fields_dict, frozen
 
-from harness.topics import TOPICS
+from harness.topics import EARLIER, TOPICS
 
 PROGRAMS = ("bff", "qs", "llmgw")
 # What a call can do without, in the order in which it is tried.
 _SMALLER = (
     "model", "model_times", "search", "client", "leaves_after_s", "leaves_at_step", "at_s",
-    "citations_required",
+    "citations_required", "deadline_ms", "top_k", "history", "reads_every_s",
 )  # fmt: skip
 _converter = cattrs.Converter(forbid_extra_keys=True)
 
@@ -32,6 +32,10 @@ class Call:
     `at_s` counts from the world's start. `leaves_after_s` counts from `at_s`, `leaves_at_step` the
     steps that all tasks take from then on; None: it stays. `model_times` is how often the model
     server plays `model` for it before it answers as usual; None: always.
+
+    `deadline_ms` is how long it says that it will wait, `top_k` how many passages it wants,
+    `history` how many messages of `harness.topics.EARLIER` it sends along; between two reads it
+    takes `reads_every_s`.
     """
 
     topic: int = 0
@@ -44,14 +48,28 @@ class Call:
     leaves_at_step: int | None = None
     citations_required: bool = True
     model_times: int | None = None
+    deadline_ms: int | None = None
+    top_k: int | None = None
+    history: int = 0
+    reads_every_s: float = 0.0
 
 
 @frozen
 class HopFaultAt:
-    """The next connection that is dialled to `host` gets this fault."""
+    """A connection that is dialled to `host` gets this fault: the next one `after` so many."""
 
     host: str
     fault: str
+    after: int = 0
+
+
+@frozen
+class Hold:
+    """The network loses nothing of what is sent to `host` and from it, and brings it later."""
+
+    host: str
+    at_s: float
+    for_s: float
 
 
 @frozen
@@ -64,7 +82,10 @@ class Drain:
 
 @frozen
 class Plan:
-    """One world. `server` is a scenario of the model server's listener; `pace` its latency."""
+    """One world. `server` is a scenario of the model server's listener; `pace` its latency.
+
+    `latency_ms` is the network's, one way, on each of its connections.
+    """
 
     seed: int = 0
     calls: tuple[Call, ...] = (Call(),)
@@ -74,6 +95,14 @@ class Plan:
     dialect: str = "openai"
     pace: str = "ttft=80ms,itl=8ms"
     environ: Mapping[str, str] = field(factory=dict)
+    latency_ms: int = 0
+    holds: tuple[Hold, ...] = ()
+
+    @property
+    def late_s(self) -> float:
+        """The most by which the network makes anything later, from the client to the model."""
+        held = sum(hold.for_s for hold in self.holds)
+        return 4 * self.latency_ms / 1000 + held
 
     def to_json(self) -> str:
         """On one line; what is as usual is left out."""
@@ -91,7 +120,7 @@ def from_json(text: str) -> Plan:
         raise ValueError("; ".join(cattrs.transform_error(error))) from None
 
 
-def _unusual(thing: Plan | Call | HopFaultAt | Drain) -> dict[str, object]:
+def _unusual(thing: Plan | Call | HopFaultAt | Hold | Drain) -> dict[str, object]:
     usual = fields_dict(type(thing))
     found: dict[str, object] = {}
     for name, value in asdict(thing, recurse=False).items():
@@ -135,6 +164,10 @@ def unplayable(plan: Plan, names: Names) -> Iterator[str]:
         if at.host not in ("qs", "llmgw") or at.fault not in names.hop_faults:
             yield f"no fault is called {at.host}:{at.fault}"
     yield from (f"no program {it.program!r}" for it in plan.drains if it.program not in PROGRAMS)
+    hosts = (*PROGRAMS, "model")
+    yield from (f"no host {it.host!r}" for it in plan.holds if it.host not in hosts)
+    if any(not 0 <= call.history <= len(EARLIER) for call in plan.calls):
+        yield f"a history has no more than {len(EARLIER)} messages"
     if plan.server not in ("", *names.servers) or plan.dialect not in names.dialects:
         yield f"no model server is {plan.server!r} of {plan.dialect!r}"
 
@@ -147,7 +180,7 @@ def smaller(plan: Plan) -> Iterator[Plan]:
     for at in range(len(plan.hops)):
         if len(plan.hops) > 1:
             yield evolve(plan, hops=plan.hops[:at] + plan.hops[at + 1 :])
-    for name in ("hops", "drains", "server", "environ", "dialect", "pace"):
+    for name in ("hops", "drains", "holds", "server", "environ", "dialect", "pace", "latency_ms"):
         usual = getattr(Plan(), name)
         if getattr(plan, name) != usual:
             yield evolve(plan, **{name: usual})

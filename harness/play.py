@@ -25,11 +25,12 @@ from fakes.openai_compat_server import Behaviour, Fake, Rule, Script, Then, Tls,
 from fakes.openai_compat_server.catalogue import CATALOGUE
 from fakes.openai_compat_server.dialects import DIALECTS
 from fakes.openai_compat_server.over_trio import serve_trio_stream
+from harness.attempts import cooldown_s
 from harness.causes import PlannedRetriever, environ_of
 from harness.driver import perform
 from harness.evidence import AtRest, Evidence, ModelCall
 from harness.hop_faults import FAULTS, Breaking, Broken, HopFault, Impostor, Lost, Refused
-from harness.memory_stream import End
+from harness.memory_stream import Arrives, End
 from harness.net import Sever, Way, refused
 from harness.plans import Call, Plan
 from harness.steps import CancelAfter
@@ -37,12 +38,12 @@ from harness.topics import OFF_TOPIC, TOPICS
 from harness.wire_log import MODEL, Piece, Record, What, WireLog
 from harness.wire_log import Way as Direction
 from harness.world import MODEL_HOST, World, open_world
+from llmgw.model_state import PROBE_AGAIN_S, PROBE_S
 
 BFF_URL: Final = "http://bff"
-# Longer than any program keeps a connection that nobody uses.
-_QUIET_S: Final = 90.0
-# How long the gateway leaves a server alone that kept failing.
-_COOLDOWN_S: Final = 10.0
+# Longer than any program keeps a connection that nobody uses; and before that, the gateway asks a
+# server that was healed what it had not learned of it.
+_QUIET_S: Final = 90.0 + PROBE_AGAIN_S + PROBE_S
 _SMALL_BUFFER_BYTES: Final = 1024
 # Keys are not drawn from any seed: one set of them does for every world.
 _TLS: Final = Tls((MODEL_HOST,))
@@ -76,7 +77,8 @@ async def _play(plan: Plan) -> Evidence:
         tasks = tasks_there_are()
         await _calls(plan, world)
         ended_at = trio.current_time()
-        recovered = None if plan.drains else await _recovery(plan, world, network)
+        network.heal()
+        recovered = None if plan.drains else await _recovery(plan, world)
         await trio.sleep(_QUIET_S)
         return Evidence(
             plan=plan,
@@ -103,7 +105,8 @@ async def _call(world: World, call: Call, number: int, key: str) -> None:
     await trio.sleep(call.at_s)
     with trio.CancelScope() as patience:
         leaving = CancelAfter(call.leaves_at_step, patience)
-        trio.lowlevel.add_instrument(leaving)
+        if call.leaves_at_step is not None:  # every step of the world is slower for it
+            trio.lowlevel.add_instrument(leaving)
         async with world.network.client(timeout=None) as client:
             await perform(client, BFF_URL, call, number, key)
     leaving.done = True
@@ -114,10 +117,10 @@ async def _drain(world: World, program: str, at_s: float) -> None:
     world.programs[program].stop.set()
 
 
-async def _recovery(plan: Plan, world: World, network: "_Network") -> str:
+async def _recovery(plan: Plan, world: World) -> str:
     """The last word of an ordinary call, when everything that befell this world has stopped."""
-    network.heal()
-    await trio.sleep(_COOLDOWN_S)
+    await trio.sleep(cooldown_s(plan))
+    await trio.sleep_until(max((hold.at_s + hold.for_s for hold in plan.holds), default=0.0))
     asked = {call.topic for call in plan.calls}
     fresh = next(topic for topic in range(len(TOPICS)) if topic not in asked)
     async with world.network.client(timeout=None) as client:
@@ -166,7 +169,8 @@ class _Network:
     plan: Plan
     log: WireLog = field(factory=WireLog, init=False)
     healed: Fake | None = None
-    _faults: dict[str, list[HopFault]] = field(init=False)
+    _faults: dict[str, list[tuple[int, HopFault]]] = field(init=False)
+    _dialled: Counter[str] = field(factory=Counter, init=False)
     _breaking: list[Breaking] = field(factory=list, init=False)
 
     def heal(self) -> None:
@@ -180,20 +184,43 @@ class _Network:
     def __attrs_post_init__(self) -> None:
         self._faults = {}
         for at in self.plan.hops:
-            self._faults.setdefault(at.host, []).append(FAULTS[at.fault])
+            self._faults.setdefault(at.host, []).append((at.after, FAULTS[at.fault]))
 
     def way(self, host: str, sever: Sever) -> Way:
         if host == MODEL:
-            return self._to_the_model()
-        waiting = self._faults.get(host, []) if self.healed is None else []
-        return self._to_a_program(host, waiting.pop(0) if waiting else None, sever)
+            return self._to_the_model(host)
+        return self._to_a_program(host, self._next_fault(host), sever)
 
-    def _to_the_model(self) -> Way:
+    def _next_fault(self, host: str) -> HopFault | None:
+        waiting = self._faults.get(host, []) if self.healed is None else []
+        due = next((it for it in waiting if it[0] <= self._dialled[host]), None)
+        self._dialled[host] += 1
+        if due is None:
+            return None
+        waiting.remove(due)
+        return due[1]
+
+    def _arrives(self, host: str) -> Arrives | None:
+        """When what is sent on a connection to this host arrives."""
+        plan, latency_s = self.plan, self.plan.latency_ms / 1000
+        holds = [hold for hold in plan.holds if hold.host == host]
+        if not (latency_s or holds):
+            return None
+
+        def arrives(now: float) -> float:
+            for hold in holds if self.healed is None else ():
+                if hold.at_s <= now < hold.at_s + hold.for_s:
+                    now = hold.at_s + hold.for_s
+            return now + latency_s
+
+        return arrives
+
+    def _to_the_model(self, host: str) -> Way:
         link = self.log.open(MODEL, trio.current_time(), "" if self.healed else self.plan.server)
         taps = _Tap(self.log, link, "up"), _Tap(self.log, link, "down")
         if self.healed is not None:
             return Way(*taps, instead=partial(serve_trio_stream, fake=self.healed))
-        return Way(*taps)
+        return Way(*taps, arrives=self._arrives(host))
 
     def _to_a_program(self, host: str, fault: HopFault | None, sever: Sever) -> Way:
         link = self.log.open(host, trio.current_time(), fault.name if fault else "")
@@ -209,6 +236,7 @@ class _Network:
             instead=what.take if isinstance(what, Impostor) else None,
             lost=isinstance(what, Lost),
             capacity=_SMALL_BUFFER_BYTES if host == "bff" else Way().capacity,
+            arrives=self._arrives(host),
         )
 
 

@@ -2,7 +2,8 @@
 
     with open_stack(folder, documents, BODY_TIMEOUT_MS="400") as stack:
         stack.start("fake", "--latency", "ttft=2s")     or "llmgw", "qs", "bff"; listens on return
-        stack["qs"].port, .text(), .lines(), .open_files, .kill(), .terminate(), .wait_ended()
+        stack["qs"].port, .text(), .lines(), .open_files
+        stack["qs"].kill(), .terminate(), .freeze(), .thaw(), .wait_ended()
 
 Each program keeps its port for the stack's life, so that one which was killed can be started again
 where the others look for it. At the end every process that is left is killed.
@@ -10,13 +11,14 @@ where the others look for it. At the end every process that is left is killed.
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +26,10 @@ from attrs import define, field
 
 from harness.tidy import ROOT
 
-READY_S: Final = 15.0
+READY_S: Final = 30.0  # programs start in one; this is for machines that are very busy
+# Under the kernel's range for outgoing connections, so that none of them takes a program's port
+# while that program is down.
+_PORTS_FROM: Final = range(20_000, 32_000)
 ENDED_S: Final = 8.0
 LOOK_S: Final = 0.005
 MODULES: Final = {
@@ -78,6 +83,14 @@ class Running:
         """Ask it to drain; returns at once."""
         self.process.send_signal(signal.SIGTERM)
 
+    def freeze(self) -> None:
+        """Take the processor from it: SIGSTOP. Its connections stay, and nobody answers there."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.process.send_signal(signal.SIGCONT)
+
     def wait_ended(self, limit_s: float = ENDED_S) -> int:
         """Its exit status; subprocess.TimeoutExpired when it is still there."""
         return self.process.wait(limit_s)
@@ -97,22 +110,41 @@ class Stack:
 
     def start(self, name: str, *arguments: str, **environ: str) -> Running:
         """Start one program and wait until it listens; it must not be running."""
-        assert name not in self.running or self[name].process.poll() is not None, "still running"
+        return self.launch(name, arguments, environ)
+
+    def launch(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        under: Sequence[str] = (),
+        out: Path | None = None,
+        ready: Callable[[Running], bool] | None = None,
+    ) -> Running:
+        """The same in any other way: `ready` where it is not to listen; `under` a command that
+        runs it in its turn; `out` takes what it prints, in the log's place.
+        """
+        assert not self.runs(name), "still running"
         log = self.folder / f"{name}.log"
         printed = log.stat().st_size if log.exists() else 0
-        with log.open("ab") as out:
+        with (out or log).open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
-                [sys.executable, "-m", MODULES[name], *arguments],
+                [*under, sys.executable, "-m", MODULES[name], *arguments],
                 cwd=ROOT,
                 env={**self.environ, **environ},
                 stdin=subprocess.DEVNULL,
-                stdout=out,
+                stdout=output,
                 stderr=subprocess.STDOUT,
             )
         started = Running(name, self.ports[name], process, log, printed)
         self.running[name] = started
-        _wait_until_listening(started)
+        _wait_until(ready or listens, started)
         return started
+
+    def runs(self, name: str) -> bool:
+        """Whether it was started and has not ended since."""
+        return name in self.running and self[name].process.poll() is None
 
     def restart(self, name: str, *arguments: str, **environ: str) -> Running:
         """Start it anew on its port, whatever became of it before."""
@@ -122,26 +154,36 @@ class Stack:
 
     def ingest(self, documents: Path) -> str:
         """Bring the index up to this folder; what the program printed."""
-        done = subprocess.run(  # noqa: S603 - our own program, no shell
-            [sys.executable, "-m", "qs.ingest", str(documents)],
+        done = self.try_to_ingest(documents)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def try_to_ingest(
+        self, documents: Path, *, under: Sequence[str] = (), **environ: str
+    ) -> "subprocess.CompletedProcess[str]":
+        """The same where it may fail: its exit status and what it printed."""
+        return subprocess.run(  # noqa: S603 - our own program, no shell
+            [*under, sys.executable, "-m", "qs.ingest", str(documents)],
             cwd=ROOT,
-            env=dict(self.environ),
+            env={**self.environ, **environ},
             capture_output=True,
             text=True,
             timeout=READY_S,
-            check=True,
+            check=False,
         )
-        return done.stdout + done.stderr
 
 
-def _wait_until_listening(program: Running) -> None:
+def listens(program: Running) -> bool:
+    """Whether somebody takes connections on its port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", program.port)) == 0
+
+
+def _wait_until(ready: Callable[[Running], bool], program: Running) -> None:
     until = time.monotonic() + READY_S
-    while time.monotonic() < until:
-        if program.process.poll() is not None:
-            break
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", program.port)) == 0:
-                return
+    while time.monotonic() < until and program.process.poll() is None:
+        if ready(program):
+            return
         time.sleep(LOOK_S)
     raise AssertionError(f"{program.name} does not listen: {program.text()}")
 
@@ -154,19 +196,24 @@ def write_documents(folder: Path, documents: Mapping[str, str]) -> Path:
     return folder
 
 
-def free_ports(names: list[str]) -> dict[str, int]:
+def free_ports(names: Sequence[str]) -> dict[str, int]:
     """A port for each name that nobody listens on just now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-    ports = {name: held.getsockname()[1] for name, held in zip(names, sockets, strict=True)}
-    for held in sockets:
-        held.close()
+    held: dict[str, socket.socket] = {}
+    for port in random.SystemRandom().sample(_PORTS_FROM, 1_000):
+        with suppress(OSError):
+            if len(held) < len(names):
+                held[names[len(held)]] = socket.create_server(("127.0.0.1", port))
+    ports = {name: listener.getsockname()[1] for name, listener in held.items()}
+    for listener in held.values():
+        listener.close()
+    assert len(ports) == len(names), "no ports are free"
     return ports
 
 
 @contextmanager
 def open_stack(folder: Path, documents: Mapping[str, str], **environ: str) -> Iterator[Stack]:
     """The programs' places, the documents ingested, nothing started yet."""
-    ports = free_ports(list(MODULES))
+    ports = free_ports(tuple(MODULES))
     at = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     settings = {
         **{_PORTS[name]: str(port) for name, port in ports.items()},

@@ -84,4 +84,12 @@ TOPICS: Final = (
     ),
 )
 BY_QUESTION: Final = {topic.question: topic for topic in TOPICS}
+# What a client says was said before, its user's words and the assistant's by turns.
+EARLIER: Final = tuple(
+    f"Earlier I {what} something about the {word} cupboard."
+    for what, word in (
+        ("asked", "blivet"), ("answered", "crandle"), ("asked", "dosset"),
+        ("answered", "empergle"), ("asked", "frobish"), ("answered", "gantrel"),
+    )
+)  # fmt: skip
 OFF_TOPIC: Final = "What did the emperor's cook say about garlic?"

@@ -80,6 +80,7 @@ class Event:
     at: float
     name: str
     data: JsonObject | None
+    payload: bytes
     raw: bytes
 
     def value(self, key: str) -> object:
@@ -129,7 +130,7 @@ class Exchange:
     @property
     def answer_json(self) -> JsonObject | None:
         """The answer as one JSON object; None where it is none, or is a stream."""
-        return None if self.streams else _json_object(self.answer)
+        return None if self.streams else json_object(self.answer)
 
     def events(self) -> tuple[Event, ...]:
         """The events of the answer, comments left out; each at the time its last byte was sent."""
@@ -331,10 +332,12 @@ def _event(at: float, frame: bytes) -> Event:
             name = value.strip().decode("utf-8", "replace")
         elif key == b"data":
             data.append(value.removeprefix(b" "))
-    return Event(at, name, _json_object(b"\n".join(data)), frame)
+    payload = b"\n".join(data)
+    return Event(at, name, json_object(payload), payload, frame)
 
 
-def _json_object(data: bytes) -> JsonObject | None:
+def json_object(data: bytes) -> JsonObject | None:
+    """The object that these bytes are, or None."""
     try:
         value = json.loads(data)
     except ValueError:

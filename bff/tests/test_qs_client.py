@@ -132,8 +132,8 @@ async def test_an_error_without_done_gets_its_done(autojump_clock: MockClock, en
 
 BREACHES = {
     "no meta": (SOURCES,),
-    "meta of another request": (to_wire(Meta("v1", "ab" * 16, "r-2", None)), SOURCES),
-    "meta of another trace": (to_wire(Meta("v1", "cd" * 16, "r-1", None)), SOURCES),
+    "meta of another request": (to_wire(Meta("v1", "ab" * 16, "r-2", None)),),
+    "meta of another trace": (to_wire(Meta("v1", "cd" * 16, "r-1", None)),),
     "meta twice": (META, META),
     "sources twice": (META, SOURCES, SOURCES),
     "sources late": (META, CITATIONS, SOURCES),

@@ -7,15 +7,15 @@ the network broke, are judged by what the hop before made of them.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import jsonschema  # type: ignore[import-untyped]  # it has no types
 
 from harness.evidence import Evidence, last_word, request_id
-from harness.wire_log import Event, Exchange, JsonObject
+from harness.wire_log import Event, Exchange, JsonObject, json_object
 
 _ROOT: Final = Path(__file__).parents[2]
 _CITED: Final = re.compile(
@@ -166,28 +166,32 @@ def schemas_hold(evidence: Evidence) -> Iterator[str]:
     """Every body and event is what the published JSON Schema says."""
     for exchange in own_answers(evidence):
         if exchange.streams:
-            for event in exchange.events():
-                yield from _against(f"event-{event.name}", event.data, exchange)
+            said = [(f"event-{event.name}", event.payload) for event in exchange.events()]
         elif exchange.ended == "whole":
             name = "error-body" if exchange.status != 200 else _body_of(exchange)
-            yield from _against(name, exchange.answer_json, exchange)
+            said = [(name, exchange.answer)]
+        else:
+            said = []
+        for name, data in said:
+            yield from (f"{told(exchange)}: {line}" for line in _against(name, data))
 
 
 def _body_of(exchange: Exchange) -> str:
     return "generate-response" if exchange.host == "llmgw" else "chat-response"
 
 
-def _against(name: str, data: object, exchange: Exchange) -> Iterator[str]:
-    if name == "event-delta" and isinstance(data, dict) and list(data) == ["delta"]:
-        if not (isinstance(data["delta"], str) and data["delta"]):
-            yield f"{told(exchange)}: a `delta` of {data['delta']!r}"
-        return
+@lru_cache(maxsize=4096)  # what a hop says, the hop before passes on
+def _against(name: str, said: bytes) -> Sequence[str]:
+    data = json_object(said)
+    if name == "event-delta" and data is not None and list(data) == ["delta"]:
+        whole = isinstance(data["delta"], str) and data["delta"]
+        return () if whole else (f"a `delta` of {data['delta']!r}",)
     validator = _validator(name)
     if validator is None:
-        yield f"{told(exchange)}: there is no `{name}`"
-        return
-    for error in validator.iter_errors(data):
-        yield f"{told(exchange)}: {name} {error.json_path}: {error.message[:200]}"
+        return (f"there is no `{name}`",)
+    return tuple(
+        f"{name} {error.json_path}: {error.message[:200]}" for error in validator.iter_errors(data)
+    )
 
 
 @cache

@@ -11,7 +11,7 @@ from math import inf
 from typing import Final
 
 from contracts.limits import LLM_MAX_CONCURRENCY
-from harness.attempts import GRANTED
+from harness.attempts import granted
 from harness.checkers.answers import own_answers
 from harness.evidence import Evidence, ModelCall, Seen
 from harness.wire_log import Exchange
@@ -24,7 +24,7 @@ def model_is_asked_as_often_as_granted(evidence: Evidence) -> Iterator[str]:
     """No more attempts than LLM_MAX_ATTEMPTS for each time the gateway was asked."""
     for seen, asked in _asked_once(evidence):
         attempts = len(_attempts(evidence, seen))
-        if attempts > GRANTED:
+        if attempts > granted(evidence.plan):
             yield f"{asked.request_id}: the model was asked {attempts} times"
 
 
@@ -51,7 +51,8 @@ def slots_are_kept(evidence: Evidence) -> Iterator[str]:
     slots = int(evidence.plan.environ.get("LLM_MAX_CONCURRENCY", LLM_MAX_CONCURRENCY))
     open_now: list[ModelCall] = []
     for call in sorted(evidence.model, key=lambda call: call.began_at):
-        open_now = [other for other in open_now if _over_at(other) > call.began_at]
+        late_s = evidence.plan.late_s  # by which a server may learn that its client left
+        open_now = [other for other in open_now if _over_at(other) - late_s > call.began_at]
         open_now.append(call)
         if len(open_now) > slots:
             yield f"the model had {len(open_now)} calls at once at {call.began_at:.3f}"
@@ -74,10 +75,11 @@ def _asked_once(evidence: Evidence) -> Iterator[tuple[Seen, Exchange]]:
 def _attempts(evidence: Evidence, seen: Seen) -> Sequence[ModelCall]:
     """The model's calls for it, each with which an attempt began."""
     calls = evidence.model_calls(seen.topic)
+    moment_s = _SAME_MOMENT_S + evidence.plan.late_s
     again = [
         second
         for first, second in pairwise(calls)
-        if second.began_at > (first.ended_at or first.began_at) + _SAME_MOMENT_S
+        if second.began_at > (first.ended_at or first.began_at) + moment_s
     ]
     return [*calls[:1], *again]
 

@@ -16,6 +16,8 @@ from harness.wire_log import Exchange
 
 LIMITS_S: Final = {"bff": 20.0, "qs": 19.0, "llmgw": 15.0}
 _GRANTED_S: Final = 0.1
+_MARGIN_S: Final = 0.25  # DEADLINE_HOP_MARGIN_MS
+_MARGINS: Final = {"bff": 2, "qs": 1, "llmgw": 0}  # how many hops further in there are
 _BODY_S: Final = 5.0
 _SEARCH_S: Final = 1.5
 _STALL_S: Final = 10.0
@@ -32,6 +34,7 @@ def deadlines_are_kept(evidence: Evidence) -> Iterator[str]:
     slow = {seen.request_id for seen in evidence.seen() if seen.call.client == "stops-reading"}
     for exchange in own_answers(evidence):
         granted = _GRANTED_S + (_STALL_S if exchange.request_id in slow else 0.0)
+        granted += evidence.plan.late_s  # the request itself may come later
         end = exchange.left_at if exchange.ended_at is None else exchange.ended_at
         if end is None:
             yield f"{told(exchange)}: never ended"
@@ -52,6 +55,27 @@ def _limit_s(exchange: Exchange) -> float:
     return min(limit, int(given) / 1000) if given.isdigit() else limit
 
 
+def nobody_gives_up_early(evidence: Evidence) -> Iterator[str]:
+    """Time is out when it is out: at the limit, or where too little is left for the next hop."""
+    faulty = {
+        seen.request_id for seen in evidence.seen() if seen.call.model or evidence.plan.server
+    }
+    for exchange in own_answers(evidence):
+        if exchange.ended_at is None:
+            continue
+        word, took_s = last_word(exchange), exchange.ended_at - exchange.asked_at
+        due_s = _limit_s(exchange)
+        if word == "HOP_TIMEOUT":
+            inner_s = LIMITS_S["qs"] + _MARGIN_S if exchange.host == "bff" else due_s
+            due_s = min(due_s, inner_s) - _MARGINS[exchange.host] * _MARGIN_S
+        elif (
+            word != "PROVIDER_TIMEOUT" or exchange.request_id in faulty or exchange.host != "llmgw"
+        ):
+            continue
+        if took_s < due_s - _GRANTED_S:
+            yield f"{told(exchange)}: {word} after {took_s:.3f} s of {due_s:.3f} s"
+
+
 def streams_are_never_silent(evidence: Evidence) -> Iterator[str]:
     """An event or a heartbeat at least every ten seconds, from the head of the answer on."""
     for exchange, _ in streams(evidence):
@@ -69,6 +93,7 @@ def streams_are_never_silent(evidence: Evidence) -> Iterator[str]:
 def leaving_is_felt(evidence: Evidence) -> Iterator[str]:
     """When a client goes, every hop closes what it holds further inside, and asks nothing more."""
     faulty = {link.number for link in evidence.wire.links if link.fault}
+    within_s = _FELT_WITHIN_S + evidence.plan.late_s
     for exchange in evidence.exchanges:
         left_at = exchange.left_at
         if left_at is None or exchange.link in faulty:
@@ -76,20 +101,20 @@ def leaving_is_felt(evidence: Evidence) -> Iterator[str]:
         further_in = PROGRAMS[PROGRAMS.index(exchange.host) + 1 :]
         for inner in evidence.exchanges:
             if inner.request_id == exchange.request_id and inner.host in further_in:
-                yield from _still_there(inner, left_at, told(exchange))
+                yield from _still_there(inner, left_at + within_s, told(exchange))
         for seen in evidence.seen():
             if seen.request_id == exchange.request_id:
                 for call in evidence.model_calls(seen.topic):
                     gone = call.ended_at if call.client_left_at is None else call.client_left_at
-                    if gone is None or gone > left_at + _FELT_WITHIN_S:
+                    if gone is None or gone > left_at + within_s:
                         yield f"{told(exchange)}: the model went on writing after it had left"
 
 
-def _still_there(inner: Exchange, left_at: float, who: str) -> Iterator[str]:
-    if inner.asked_at > left_at + _FELT_WITHIN_S:
+def _still_there(inner: Exchange, felt_by: float, who: str) -> Iterator[str]:
+    if inner.asked_at > felt_by:
         yield f"{who}: {inner.host} was asked after it had left"
     ends = [at for at in (inner.ended_at, inner.left_at) if at is not None]
-    if not ends or min(ends) > left_at + _FELT_WITHIN_S:
+    if not ends or min(ends) > felt_by:
         yield f"{who}: {inner.host} was still held after it had left"
 
 
@@ -107,12 +132,12 @@ def text_flows(evidence: Evidence) -> Iterator[str]:
             continue
         proved = min((event.at for event in events if event.name == "citations"), default=0.0)
         for model in evidence.model_calls(call.topic):
-            line = _held_at(exchange, model.written, proved)
-            if line and call.call.client != "stops-reading":
+            line = _held_at(exchange, model.written, proved, evidence.plan.late_s)
+            if line and call.call.client != "stops-reading" and not call.call.reads_every_s:
                 yield f"{told(exchange)}: {line}"
 
 
-def _held_at(exchange: Exchange, written: Written, proved: float) -> str:
+def _held_at(exchange: Exchange, written: Written, proved: float, late_s: float) -> str:
     """The first moment at which too much of the written answer was not shown yet."""
     full, text = shown_text(exchange), ""
     deltas = [event for event in exchange.events() if event.name == "delta"]
@@ -120,7 +145,7 @@ def _held_at(exchange: Exchange, written: Written, proved: float) -> str:
         text += piece
         if at < proved:
             continue
-        shown = sum(len(str(event.value("delta"))) for event in deltas if event.at <= at)
+        shown = sum(len(str(event.value("delta"))) for event in deltas if event.at <= at + late_s)
         said = max((len(commonprefix((full, said))) for said, _ in answers_in(text)), default=0)
         held = full[shown:said]
         if held and (len(held) > _GUARD_HOLD_CHARS or held[0] not in _MAY_BECOME):
@@ -130,6 +155,7 @@ def _held_at(exchange: Exchange, written: Written, proved: float) -> str:
 
 CHECKERS: Final[tuple[Callable[[Evidence], Iterator[str]], ...]] = (
     deadlines_are_kept,
+    nobody_gives_up_early,
     streams_are_never_silent,
     leaving_is_felt,
     text_flows,

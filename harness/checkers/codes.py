@@ -10,14 +10,16 @@ from typing import Final
 from contracts.limits import LLM_MAX_CONCURRENCY
 from contracts.reasons import ReasonCode
 from fakes.openai_compat_server.catalogue import CATALOGUE
-from harness.attempts import GRANTED, OPENS_AFTER
+from harness.attempts import OPENS_AFTER, granted
 from harness.causes import CLIENTS, SEARCHES
 from harness.checkers.answers import own_answers, stopped_reading, told
+from harness.checkers.clocks import LIMITS_S
 from harness.evidence import CUT, LEFT, Evidence, Seen, last_word
 from harness.hop_faults import FAULTS, Impostor
-from harness.wire_log import Exchange
+from harness.wire_log import MODEL, Exchange
 
 _DRAINS: Final = frozenset({"ADMISSION_SHUTTING_DOWN", "HOP_UNREACHABLE"})
+_LATE_S: Final = 1.0  # as late as the network may be without anybody's clock running out for it
 _LEFT: Final = frozenset({LEFT, "CLIENT_DISCONNECTED"})
 _OF_A_MODEL: Final = ("PROVIDER_", "OUTPUT_", "CITATIONS_", "MODEL_ABSTAINED", "ok")
 _LOGGED: Final[Mapping[str, frozenset[str]]] = {
@@ -60,6 +62,8 @@ def _demanded(evidence: Evidence, seen: Seen) -> frozenset[str]:
     usual = "MODEL_ABSTAINED" if abstains else "ok"
     client = CLIENTS.get(call.client)
     refusal = client.ends.of(call.stream) if client and not _reads_on(seen) else ""
+    if call.client == "unknown-session" and call.history:
+        refusal = "INPUT_INVALID"  # Who names a session sends no history: CONTRACT §3.
     if refusal and not (plan.drains or plan.hops or seen.call.leaves_after_s is not None):
         return frozenset({refusal})
     found: set[str] = {refusal} if refusal else set()
@@ -69,10 +73,17 @@ def _demanded(evidence: Evidence, seen: Seen) -> frozenset[str]:
         found |= {SEARCHES[call.search].ends.of(call.stream)}
     for scenario in filter(None, (call.model, plan.server)):
         passes = scenario == call.model and _passes(evidence, seen)
-        found |= {usual} if passes else _of_scenario(evidence, seen, scenario)
+        found |= {usual} if passes else set()
+        # An attempt that would pass the deadline is not begun: what ended the last one stands.
+        found |= (
+            set()
+            if passes and not _is_short(evidence, seen)
+            else _of_scenario(evidence, seen, scenario)
+        )
     for fault in evidence.hop_faults(seen.number):
         modes = {call.stream, call.stream and "false" not in plan.environ.values()}
         found |= {FAULTS[fault].ends.of(mode) for mode in modes}
+    found |= _of_the_clock(evidence, seen)
     if plan.drains:
         found |= _DRAINS
         # Who waits on a connection that fell silent sees the drain close it.
@@ -88,8 +99,30 @@ def _demanded(evidence: Evidence, seen: Seen) -> frozenset[str]:
     found |= _of_a_queue(evidence)
     if _may_be_open(evidence):
         found.add("PROVIDER_CIRCUIT_OPEN")
+    alone = alone and not _is_short(evidence, seen)
     certain = found and alone and len(_causes(evidence, seen)) == 1
     return frozenset(found if certain else {*found, usual})
+
+
+def _is_short(evidence: Evidence, seen: Seen) -> bool:
+    """Whether this call's time may be out before it is answered as usual."""
+    call, plan = seen.call, evidence.plan
+    waits_s = LIMITS_S["bff"] if call.deadline_ms is None else call.deadline_ms / 1000
+    return waits_s < LIMITS_S["bff"] or call.reads_every_s > 0 or plan.late_s > _LATE_S
+
+
+def _of_the_clock(evidence: Evidence, seen: Seen) -> set[str]:
+    """What it ends in when its time is out, or the network is late."""
+    plan, found = evidence.plan, set[str]()
+    loads = plan.environ.get("LLM_PRELOAD") == "true"
+    if _is_short(evidence, seen):
+        found |= {"HOP_TIMEOUT", "PROVIDER_TIMEOUT"}
+    if loads and (plan.server or _is_short(evidence, seen)):
+        found.add("PROVIDER_LOADING")
+    if any(hold.host == MODEL for hold in plan.holds) and plan.late_s > _LATE_S:
+        found |= {"PROVIDER_FIRST_TOKEN_TIMEOUT", "PROVIDER_IDLE_TIMEOUT"}
+        found |= {"PROVIDER_CONNECT_TIMEOUT"} if plan.server else set()
+    return found
 
 
 def _reads_on(seen: Seen) -> bool:
@@ -118,7 +151,7 @@ def _passes(evidence: Evidence, seen: Seen) -> bool:
     None is made when something was shown: then the fault that ended it stands.
     """
     call = seen.call
-    if call.model_times is None or call.model_times >= GRANTED:
+    if call.model_times is None or call.model_times >= granted(evidence.plan):
         return False
     (code,) = _of_scenario(evidence, seen, call.model)
     events = seen.exchange.events() if seen.exchange and seen.exchange.streams else ()
@@ -148,7 +181,10 @@ def _any_of_a_model(evidence: Evidence, seen: Seen) -> bool:
     """Whether the model's code can not be foretold: rows are of a cited answer by one dialect."""
     call = seen.call
     return bool(call.model) and (
-        not call.citations_required or seen.topic is None or evidence.plan.dialect != "openai"
+        not call.citations_required
+        or seen.topic is None
+        or evidence.plan.dialect != "openai"
+        or call.top_k is not None
     )
 
 
@@ -163,21 +199,33 @@ def log_and_answer_agree(evidence: Evidence) -> Iterator[str]:
             continue
         word = last_word(exchange)
         logged = [str(line["reason_code"] or line["status"]) for line in lines]
-        if word == LEFT and _goes_as_it_ends(exchange):
+        if word == LEFT and _goes_as_it_ends(exchange, evidence.plan.late_s):
             continue
+        if word == LEFT and exchange.host == "bff" and _is_read_slowly(evidence, exchange):
+            continue  # What it left behind it may be the whole of its answer.
         if word in (LEFT, CUT) and stopped_reading(evidence, exchange):
             continue  # What is on its way to a client that does not read, nobody here can know.
         if not {word, *_LOGGED.get(word, ())}.intersection(logged):
             yield f"{told(exchange)}: answered {word}, logged {' and '.join(logged)}"
 
 
-def _goes_as_it_ends(exchange: Exchange) -> bool:
-    """Whether the client left in the very moment in which the end of its answer was on its way.
+def _is_read_slowly(evidence: Evidence, exchange: Exchange) -> bool:
+    """Whether its client takes its time between two reads."""
+    return any(
+        seen.call.reads_every_s and seen.request_id == exchange.request_id
+        for seen in evidence.seen()
+    )
+
+
+def _goes_as_it_ends(exchange: Exchange, late_s: float) -> bool:
+    """Whether the client left while the end of its answer was on its way, or its leaving was.
 
     The end is sent when the call is over, and logged: whichever came first, it is the same moment.
     """
     sent_at = exchange.pieces[-1].at if exchange.pieces else exchange.answered_at
-    return sent_at is not None and sent_at == exchange.left_at
+    if sent_at is None or exchange.left_at is None:
+        return False
+    return abs(sent_at - exchange.left_at) <= late_s
 
 
 def _times_asked(evidence: Evidence, exchange: Exchange) -> int:

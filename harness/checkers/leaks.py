@@ -5,7 +5,12 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from harness.evidence import Evidence
-from harness.topics import OFF_TOPIC, TOPICS
+from harness.topics import EARLIER, OFF_TOPIC, TOPICS
+
+_CONTENT: Final = sorted(
+    {word for it in TOPICS for word in (*it.words, it.question, *it.passages)}
+    | {OFF_TOPIC, *EARLIER}
+)
 
 
 def nothing_is_left(evidence: Evidence) -> Iterator[str]:
@@ -33,11 +38,10 @@ def chain_recovers(evidence: Evidence) -> Iterator[str]:
 
 def logs_carry_no_content(evidence: Evidence) -> Iterator[str]:
     """No word of a question, a passage or an answer is in any line."""
-    words = {word for topic in TOPICS for word in (*topic.words, topic.question, *topic.passages)}
     for program, lines in evidence.logs.items():
         for line in lines:
             text = json.dumps(line, ensure_ascii=False).lower()
-            for word in sorted({*words, OFF_TOPIC}):
+            for word in _CONTENT:
                 if word.lower() in text:
                     yield f"{program} logged {word!r} with {line['event']!r}"
 

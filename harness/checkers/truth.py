@@ -12,8 +12,8 @@ from typing import Final
 from harness.checkers.answers import own_answers, told, wants_citations
 from harness.evidence import Evidence, Seen, last_word
 from harness.model_text import Written, quotes, shown_of
-from harness.topics import TOPICS
-from harness.wire_log import Exchange
+from harness.topics import EARLIER, OFF_TOPIC, TOPICS
+from harness.wire_log import Exchange, json_object
 
 _MARKER: Final = re.compile(r"\[c(\d+)\]")
 _NOT_ASKED: Final = ("RAG_", "INPUT_", "ADMISSION_DEADLINE_EXPIRED", "ADMISSION_RATE_LIMITED")
@@ -93,7 +93,7 @@ def _closes(text: str) -> bool:
 def citations_are_retrieved(evidence: Evidence) -> Iterator[str]:
     """No source and no citation, in any event of any hop, but of what this search found."""
     for seen, exchange in _answered(evidence):
-        hits = (seen.topic or TOPICS[0]).hits()
+        hits = (seen.topic or TOPICS[0]).hits()[: seen.call.top_k]
         found = {hit.chunk_id: hit for hit in hits}
         aliases = {hit.chunk_id: f"c{number}" for number, hit in enumerate(hits, start=1)}
         written = "".join(one.text for one in _written(evidence, seen))
@@ -144,6 +144,32 @@ def ok_is_cited(evidence: Evidence) -> Iterator[str]:
             yield f"{told(exchange)}: `ok` {'with' if cited else 'without'} citations"
 
 
+def what_was_asked_is_passed_on(evidence: Evidence) -> Iterator[str]:
+    """The gateway gets the passages wanted, and all that was said; the model is told that, too."""
+    for seen in evidence.seen():
+        hits = (seen.topic or TOPICS[0]).hits()[: seen.call.top_k]
+        said = [*EARLIER[: seen.call.history], seen.topic.question if seen.topic else OFF_TOPIC]
+        for exchange in evidence.by_host["llmgw"]:
+            if exchange.request_id == seen.request_id and (asked := json_object(exchange.body)):
+                if (found := _texts(asked.get("messages"), "content")) != said:
+                    yield f"{told(exchange)}: {found} was asked, not {said}"
+                context = asked.get("context")
+                found = _texts(
+                    context.get("chunks") if isinstance(context, dict) else [], "chunk_id"
+                )
+                if found != [hit.chunk_id for hit in hits]:
+                    yield f"{told(exchange)}: it was given {found}, and {len(hits)} were wanted"
+        for call in evidence.model_calls(seen.topic):
+            places = [call.request.find(text.encode()) for text in said]
+            if -1 in places or places != sorted(places):
+                yield f"{seen.request_id}: the model was not told what was said before"
+
+
+def _texts(items: object, key: str) -> list[str]:
+    parts = items if isinstance(items, list) else []
+    return [str(part.get(key)) for part in parts if isinstance(part, dict)]
+
+
 def model_is_not_asked_in_vain(evidence: Evidence) -> Iterator[str]:
     """Where the search settles it, or the request is refused, no model is called."""
     for seen in evidence.seen():
@@ -157,5 +183,6 @@ CHECKERS: Final[tuple[Callable[[Evidence], Iterator[str]], ...]] = (
     citations_are_retrieved,
     text_waits_for_its_proof,
     ok_is_cited,
+    what_was_asked_is_passed_on,
     model_is_not_asked_in_vain,
 )

@@ -1,32 +1,33 @@
 """`make sim SEED=n RUNS=m`: random worlds, each from its own seed, judged by every checker.
 
-Worlds are played side by side in as many processes as there are processors. A failure prints what
-was broken, the least plan in which it still is, and the one line that plays it again. Exit status 0
+Worlds are played side by side in as many processes as there are processors. What each came to is
+written to var/sim/ at once, by the code's fingerprint: a run that was stopped, however hard, goes
+on where it was when it is called again, and a longer one begins with what is there. Code that
+changed begins anew, and so does --fresh. A failure is shown when it is found, with what was
+broken, the least plan in which it still is, and the one line that plays it again. Exit status 0
 when no checker spoke, 1 when one did, 2 for arguments that make no sense, 130 after Ctrl-C.
 """
 
 import argparse
-import multiprocessing
 import os
-import platform
-import signal
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from importlib.metadata import version
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 from harness.causes import names
 from harness.plans import Plan, from_json, unplayable
-from harness.play import run
-from harness.sim.worlds import Judged, divergence, judged, shrunk, told, world_of
+from harness.play import run as play
+from harness.sim.fingerprint import fingerprint
+from harness.sim.progress import Shown
+from harness.sim.running import Run
+from harness.sim.state import State
+from harness.sim.worlds import judged, told
+from harness.tidy import ROOT
 
-_FAILURES_SHOWN = 3
 _STOPPED = 130  # as shells have it for Ctrl-C
-_LIBRARIES = ("trio", "hypercorn", "quart-trio", "httpx", "h11")
+_GOES_ON = "the same command goes on from there"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,19 +35,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     if options.plan is not None:
         return _one(options.plan, options.wire)
+    state = State(options.state / f"{fingerprint()}.jsonl")
+    if options.fresh:
+        state.forget()
+    return _many(Run(state, options.seed, options.runs), options.jobs)
+
+
+def _many(run: Run, jobs: int) -> int:
     began = time.perf_counter()
-    worlds: list[Judged] = []
     try:
-        worlds.extend(_played(options.seed, options.runs, options.jobs))
+        with Shown(run.runs) as shown:
+            run.take_up(shown)
+            before = run.tally.worlds
+            run.play(jobs, shown)
     except KeyboardInterrupt:
-        print(f"stopped after {len(worlds)} of {options.runs} worlds")
+        print(f"stopped after {run.tally.worlds} of {run.runs} worlds: {_GOES_ON}")
         return _STOPPED
-    took_s = time.perf_counter() - began
-    failures = [world for world in worlds if world.violations]
-    for world in failures[:_FAILURES_SHOWN]:
-        _explain(world)
-    _summary(worlds, took_s, len(failures))
-    return 1 if failures else 0
+    except BrokenProcessPool:
+        print(f"a process that played worlds died: {_GOES_ON}")
+        return 1
+    except OSError as error:
+        print(f"{run.state.path}: {error.strerror}", file=sys.stderr)
+        return 1
+    print(*run.tally.told(), sep="\n")
+    took_s, now = time.perf_counter() - began, run.tally.worlds - before
+    played = (
+        f"{now} now, {now / took_s:.0f} a second" if now else "none now: FRESH=1 plays them anew"
+    )
+    print(f"  played     {before} before, {played}")
+    return 1 if run.tally.failed else 0
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -56,6 +73,15 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--runs", type=_positive, default=200, help="how many worlds (default: 200)"
     )
     parser.add_argument("--jobs", type=_positive, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument(
+        "--fresh", action="store_true", help="play worlds anew that this code was judged by before"
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=ROOT / "var/sim",
+        help="folder of what is known (default: var/sim)",
+    )
     parser.add_argument("--plan", type=_plan, help="play this one plan, as a failure prints it")
     parser.add_argument("--wire", action="store_true", help="with --plan: show all that passed")
     options = parser.parse_args(arguments)
@@ -80,51 +106,15 @@ def _plan(text: str) -> Plan:
     return plan
 
 
-def _played(seed: int, runs: int, jobs: int) -> Iterator[Judged]:
-    columns = TextColumn("worlds"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("", total=runs)
-        # Ctrl-C is for this process, which ends the others.
-        deaf = signal.signal, (signal.SIGINT, signal.SIG_IGN)
-        with multiprocessing.get_context("spawn").Pool(min(jobs, runs), *deaf) as pool:
-            for world in pool.imap(world_of, range(seed, seed + runs), chunksize=4):
-                progress.advance(bar)
-                yield world
-
-
 def _one(plan: Plan, wire: bool) -> int:
     if wire:
-        for line in told(run(plan)):
+        for line in told(play(plan)):
             print(line)
     world = judged(plan)
     print(f"trace {world.trace}: {', '.join(world.words)}")
     for line in world.violations:
         print(f"  {line}")
     return 1 if world.violations else 0
-
-
-def _explain(world: Judged) -> None:
-    least = shrunk(world)
-    print(f"FAILED  seed {world.plan.seed}")
-    for line in least.violations:
-        print(f"  {line}")
-    print(f"  plan        {world.plan.to_json()}")
-    parted = divergence(least.plan) if least.trace else ""
-    print(f"  replayed    {'differently: ' + parted if parted else 'the same, step by step'}")
-    found = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
-    print(f"  versions    Python {platform.python_version()}, {found}")
-    print(f"  all of it   make sim SEED={world.plan.seed} RUNS=1")
-    print(f"  the least   .venv/bin/python -m harness.sim --plan '{least.plan.to_json()}'")
-
-
-def _summary(worlds: Sequence[Judged], took_s: float, failures: int) -> None:
-    words = Counter(word for world in worlds for word in world.words)
-    print(
-        f"{len(worlds)} worlds, {sum(words.values())} calls, {len(words)} different ends "
-        f"in {took_s:.0f} s: {len(worlds) / took_s:.0f} worlds a second, {failures} failed"
-    )
-    print("  " + ", ".join(f"{word} {count}" for word, count in words.most_common(12)) + ", …")
 
 
 if __name__ == "__main__":

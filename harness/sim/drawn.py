@@ -7,7 +7,7 @@ import random
 
 from harness.attempts import OPENS_SOON
 from harness.locks import KEYS, LOCKED, RATE
-from harness.plans import Call, Drain, HopFaultAt, Names, Plan
+from harness.plans import Call, Drain, Hold, HopFaultAt, Names, Plan
 from harness.topics import TOPICS
 
 _RARE = 0.06  # how probable is what befalls few worlds
@@ -18,6 +18,13 @@ _ENVIRONS = (
     KEYS,
     RATE,
     LOCKED,
+    {"LLM_BREAKER_FAILURES": "1", "LLM_BREAKER_COOLDOWN_MS": "2000"},
+    {"LLM_MAX_ATTEMPTS": "1"},
+    {"LLM_MAX_ATTEMPTS": "5"},
+    {"LLM_PRELOAD": "true"},
+    {"LLM_MAX_CONCURRENCY": "1", "LLM_MAX_QUEUE": "0"},
+    {"LLM_MAX_CONCURRENCY": "1", "LLM_MAX_QUEUE": "1", "LLM_QUEUE_TIMEOUT_MS": "900"},
+    {"LLM_MAX_CONCURRENCY": "1"},
 )
 
 
@@ -27,7 +34,9 @@ def draw(seed: int, names: Names) -> Plan:
     topics = dice.sample(range(-1, len(TOPICS)), dice.choice((1, 2, 2, 3, 4)))
     calls = tuple(_call(dice, topic, names) for topic in topics)
     hops = [
-        HopFaultAt(dice.choice(("qs", "llmgw")), dice.choice(names.hop_faults))
+        HopFaultAt(
+            dice.choice(("qs", "llmgw")), dice.choice(names.hop_faults), dice.choice((0, 0, 0, 1))
+        )
         for _ in range(dice.choice((0, 0, 0, 0, 1, 2)))
     ]
     drains = [
@@ -42,8 +51,17 @@ def draw(seed: int, names: Names) -> Plan:
         server=dice.choice(names.servers) if dice.random() < _RARE else "",
         dialect=dice.choice(names.dialects),
         pace=f"ttft={dice.choice((1, 80, 900))}ms,itl={dice.choice((1, 8, 150))}ms",
-        environ={} if dice.random() > 2 * _RARE else dice.choice(_ENVIRONS),
+        environ={} if dice.random() > 3 * _RARE else dice.choice(_ENVIRONS),
+        latency_ms=dice.choice((1, 5, 20)) if dice.random() < 2 * _RARE else 0,
+        holds=tuple(_hold(dice) for _ in range(dice.random() < _RARE)),
     )
+
+
+def _hold(dice: random.Random) -> Hold:
+    """Short ones nobody may feel but as a pause; a long one outlasts every clock of the chain."""
+    host = dice.choice(("bff", "qs", "llmgw", "model"))
+    lengths = (0.2, 0.9, 25.0) if host != "bff" else (0.2, 0.9)
+    return Hold(host, round(dice.uniform(0, 4), 3), dice.choice(lengths))
 
 
 def _call(dice: random.Random, topic: int, names: Names) -> Call:
@@ -58,4 +76,8 @@ def _call(dice: random.Random, topic: int, names: Names) -> Call:
         leaves_after_s=leaves_after_s if dice.random() < 0.2 else None,
         citations_required=dice.random() < 0.9,
         model_times=dice.choice((None, None, 1, 2, 3)),
+        deadline_ms=dice.choice((1, 300, 700, 1500, 4000, 30000)) if dice.random() < 0.1 else None,
+        top_k=dice.choice((1, 2, 20)) if dice.random() < 0.1 else None,
+        history=dice.choice((1, 2, 5, 6)) if dice.random() < 0.1 else 0,
+        reads_every_s=dice.choice((0.02, 0.3)) if dice.random() < _RARE else 0.0,
     )

@@ -15,17 +15,22 @@ from itertools import zip_longest
 
 from attrs import evolve, frozen
 
+from harness import coverage
 from harness.causes import names
 from harness.checkers import judge
 from harness.checkers.codes import last_said
-from harness.coverage import owed
 from harness.evidence import Evidence, trace_hash
 from harness.plans import Plan, smaller
 from harness.play import run
 from harness.sim.drawn import draw
+from harness.sim.features import features
 
 _SHRINKS_MAX = 200
-_OWED = {item.split()[1].partition("/")[2] for item in owed() if item.startswith("cause client/")}
+_OWED = {
+    item.split()[1].partition("/")[2]
+    for item in coverage.owed()
+    if item.startswith("cause client/")
+}
 _NAMES = evolve(names(), clients=tuple(name for name in names().clients if name not in _OWED))
 
 
@@ -37,6 +42,7 @@ class Judged:
     violations: tuple[str, ...]
     trace: str
     words: tuple[str, ...]  # of each call: its last word
+    items: tuple[str, ...] = ()  # what the gate reads in it
 
     @property
     def checkers(self) -> frozenset[str]:
@@ -55,7 +61,9 @@ def judged(plan: Plan) -> Judged:
     except Exception as error:
         return Judged(plan, (f"world: {error!r}",), "", ())
     words = tuple(last_said(evidence, seen) for seen in evidence.seen())
-    return Judged(plan, tuple(judge(evidence)), trace_hash(evidence), words)
+    items = sorted(set(coverage.exercised([coverage.record(evidence)])))
+    items += [f"with {name}" for name in features(plan)]
+    return Judged(plan, tuple(judge(evidence)), trace_hash(evidence), words, tuple(items))
 
 
 def shrunk(failing: Judged) -> Judged:
@@ -97,4 +105,5 @@ def told(evidence: Evidence) -> Iterator[str]:
 
 def _steps(evidence: Evidence) -> Iterator[str]:
     for record in evidence.wire.records:
-        yield f"{record.at:.6f} {record.link} {record.way} {record.what} {record.size}"
+        if record.link not in evidence.secret_links:
+            yield f"{record.at:.6f} {record.link} {record.way} {record.what} {record.size}"

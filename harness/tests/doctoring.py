@@ -36,6 +36,12 @@ PLAIN_FALLBACK: Final = '{"calls": [{"model": "finish-length", "stream": false}]
 SLOW_BODY: Final = '{"calls": [{"client": "slow-body"}]}'
 STALLING: Final = '{"calls": [{"client": "stops-reading"}]}'
 CRASHING: Final = '{"calls": [{"search": "crashes"}]}'
+# The time is out in the model call.
+SHORT: Final = """{"calls": [{"stream": false, "deadline_ms": 1500}],
+    "pace": "ttft=80ms,itl=150ms"}"""
+# Nobody answers the BFF before its own time is out.
+UNANSWERED: Final = '{"calls": [{}], "hops": [{"host": "qs", "fault": "silent"}]}'
+TALKING: Final = '{"calls": [{"top_k": 1, "history": 2}]}'
 # One client leaves amid the text, the other before its plain answer.
 LEAVING: Final = """{"calls": [
     {"leaves_after_s": 0.16}, {"topic": 1, "at_s": 5, "stream": false, "leaves_after_s": 0.16}

@@ -12,12 +12,14 @@ from harness.tests.doctoring import (
     GOOD,
     PLAIN,
     STREAMED,
+    TALKING,
     UNCITED,
     WEAK,
     WITHDRAWN,
     Frame,
     model_says,
     played,
+    reasked,
     restreamed,
 )
 from harness.tests.planted import (
@@ -101,7 +103,36 @@ def _cites_what_no_model_did() -> Evidence:
 _FOREIGN: Final = {"chunk_id": "topic3-1#1", "doc_id": "topic3-1", "title": None, "url": None,
                    "snippet": "Gardens", "score": 1.0}  # fmt: skip
 
+
+def _told(old: bytes, new: bytes) -> Evidence:
+    """The gateway was told something else than the client said."""
+    return reasked(played(TALKING), "llmgw", 0, old, new)
+
+
+def _model_told() -> Evidence:
+    """The model was told what was said before, and not all of it."""
+    world = played(TALKING)
+    first = evolve(world.model[0], request=world.model[0].request.replace(b"blivet", b"-"))
+    return evolve(world, model=(first, *world.model[1:]))
+
+
+def _wanted_fewer() -> Evidence:
+    """Two passages were found, and told; the client had wanted one."""
+    good = played(GOOD)
+    first, *rest = good.plan.calls
+    plan = evolve(good.plan, calls=(evolve(first, top_k=1), *rest))
+    return evolve(good, plan=plan)
+
+
 PLANTED: Final = (
+    planted("what_was_asked_is_passed_on", "call-0 at llmgw: ['Earlier I asked something about the -",
+            lambda: _told(b"blivet", b"------")),
+    planted("what_was_asked_is_passed_on", "call-0 at llmgw: it was given ['topic0-2#1'], and 1",
+            lambda: _told(b"topic0-1#1", b"topic0-2#1")),
+    planted("what_was_asked_is_passed_on", "call-0: the model was not told what was said before",
+            _model_told),
+    planted("citations_are_retrieved", "call-0 at bff: 'topic0-2#1' was not retrieved",
+            _wanted_fewer, "what_was_asked_is_passed_on"),
     planted("text_is_the_models", "call-0 at bff: no model wrote 'I wind",
             stream(STREAMED, first_delta("I"))),
     planted("text_is_the_models", "call-0 at llmgw: no model wrote 'I wind",

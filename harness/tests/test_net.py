@@ -57,6 +57,56 @@ async def test_blocked_send_fails_when_the_peer_leaves(nursery: trio.Nursery) ->
     await near_failed.wait()
 
 
+async def slow_pair_maker() -> tuple[MemoryStream, MemoryStream]:
+    return memory_pair(arrives=lambda now: now + 0.01)
+
+
+async def test_slow_streams_pass_trios_own_checks(autojump_clock: Clock) -> None:
+    await trio.testing.check_half_closeable_stream(slow_pair_maker, None)
+
+
+async def test_bytes_and_the_end_take_the_time_that_the_network_says(autojump_clock: Clock) -> None:
+    near, far = memory_pair(arrives=lambda now: max(now, began + 5.0) + 0.5)
+    began = trio.current_time()
+    await near.send_all(b"one")
+    await trio.sleep(5.2)
+    assert not far.is_readable
+    await near.send_all(b"two")
+    await near.aclose()
+    assert (await far.receive_some(), trio.current_time() - began) == (b"one", 5.5)
+    assert far.is_readable is False
+    assert (await far.receive_some(), trio.current_time() - began) == (b"two", 5.7)
+    assert (await far.receive_some(), trio.current_time() - began) == (b"", 5.7)
+
+
+async def test_nothing_overtakes_when_the_network_gets_quicker(autojump_clock: Clock) -> None:
+    waits = iter((3.0, 0.0))
+    near, far = memory_pair(arrives=lambda now: now + next(waits))
+    began = trio.current_time()
+    await near.send_all(b"one")
+    await near.send_all(b"two")
+    assert (await far.receive_some(), trio.current_time() - began) == (b"onetwo", 3.0)
+
+
+async def test_what_is_under_way_is_unread_to_its_sender(autojump_clock: Clock) -> None:
+    near, far = memory_pair(capacity=4, arrives=lambda now: now + 2.0)
+    began = trio.current_time()
+    with trio.move_on_after(1) as blocked:
+        await near.send_all(b"12345")
+    assert blocked.cancelled_caught
+    assert (await far.receive_some(), trio.current_time() - began) == (b"1234", 2.0)
+
+
+async def test_reset_loses_what_is_under_way_and_takes_its_time(autojump_clock: Clock) -> None:
+    near, far = memory_pair(arrives=lambda now: now + 2.0)
+    began = trio.current_time()
+    await near.send_all(b"one")
+    near.reset()
+    with pytest.raises(trio.BrokenResourceError):
+        await far.receive_some()
+    assert trio.current_time() - began == 2.0
+
+
 async def test_close_shows_what_was_sent_then_end_of_file() -> None:
     near, far = memory_pair()
     await near.send_all(b"last words")

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.causes import causes, names
-from harness.plans import Call, Drain, HopFaultAt, Plan, from_json, smaller, unplayable
+from harness.plans import Call, Drain, Hold, HopFaultAt, Plan, from_json, smaller, unplayable
 from harness.sim.drawn import draw
-from harness.topics import TOPICS
+from harness.sim.features import FEATURES, features
+from harness.topics import EARLIER, TOPICS
 
 NAMES = names()
 TIMES = st.floats(0, 60, allow_nan=False)
@@ -29,8 +30,18 @@ CALLS = st.builds(
     leaves_after_s=st.none() | TIMES,
     leaves_at_step=st.none() | st.integers(0, 500),
     citations_required=st.booleans(),
+    deadline_ms=st.none() | st.integers(0, 60_000),
+    top_k=st.none() | st.integers(1, 20),
+    history=st.integers(0, len(EARLIER)),
+    reads_every_s=TIMES,
 )
-HOPS = st.builds(HopFaultAt, st.sampled_from(("qs", "llmgw")), st.sampled_from(NAMES.hop_faults))
+HOPS = st.builds(
+    HopFaultAt,
+    st.sampled_from(("qs", "llmgw")),
+    st.sampled_from(NAMES.hop_faults),
+    st.integers(0, 3),
+)
+HOLDS = st.builds(Hold, st.sampled_from(("bff", "qs", "llmgw", "model")), TIMES, TIMES)
 PLANS = st.builds(
     Plan,
     seed=st.integers(0, 2**40),
@@ -41,6 +52,8 @@ PLANS = st.builds(
     dialect=st.sampled_from(NAMES.dialects),
     pace=st.sampled_from(("ttft=80ms,itl=8ms", "ttft=1ms,itl=1ms")),
     environ=st.sampled_from(({}, {"LLM_STREAM_ENABLED": "false"})),
+    latency_ms=st.integers(0, 100),
+    holds=st.lists(HOLDS, max_size=1).map(tuple),
 )
 
 
@@ -98,6 +111,7 @@ def test_seeds_draw_all_that_there_is() -> None:
     assert {plan.dialect for plan in plans} == set(NAMES.dialects)
     assert {drain.program for plan in plans for drain in plan.drains} == {"bff", "qs", "llmgw"}
     assert {call.topic for call in calls} == set(range(-1, len(TOPICS)))
+    assert {name for plan in plans for name in features(plan)} == set(FEATURES)
 
 
 def test_every_cause_makes_a_plan_that_can_be_played() -> None:
@@ -123,6 +137,8 @@ def test_every_cause_makes_a_plan_that_can_be_played() -> None:
         (Plan(hops=(HopFaultAt("bff", "refused"),)), "no fault is called bff:refused"),
         (Plan(hops=(HopFaultAt("qs", "nope"),)), "no fault is called qs:nope"),
         (Plan(drains=(Drain("fake", 1.0),)), "no program 'fake'"),
+        (Plan(holds=(Hold("fake", 0.0, 1.0),)), "no host 'fake'"),
+        (Plan(calls=(Call(history=7),)), "a history has no more than 6 messages"),
         (Plan(server="nope"), "no model server is 'nope' of 'openai'"),
         (Plan(dialect="nope"), "no model server is '' of 'nope'"),
     ],
@@ -136,7 +152,7 @@ def simplicity(plan: Plan) -> int:
     usual, call = asdict(Plan(), recurse=False), asdict(Call())
     parts = [
         name
-        for name in ("server", "dialect", "pace", "environ")
+        for name in ("server", "dialect", "pace", "environ", "latency_ms", "holds")
         if getattr(plan, name) != usual[name]
     ]
     own = [n for one in plan.calls for n, value in asdict(one).items() if value != call[n]]

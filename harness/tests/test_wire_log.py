@@ -84,7 +84,7 @@ def test_data_that_is_no_object_is_none(data: bytes) -> None:
     exchange = only(
         log_of((0.0, "up", "sent", ASK % b"one"), (0.0, "down", "sent", HEAD + chunk(frame) + END))
     )
-    assert exchange.events() == (Event(0.0, "delta", None, frame[:-2]),)
+    assert exchange.events() == (Event(0.0, "delta", None, data, frame[:-2]),)
     assert exchange.events()[0].value("delta") is None
 
 

@@ -203,6 +203,20 @@ async def test_a_body_still_arriving_when_a_drain_is_over_is_refused(
     assert ended == [("error", "ADMISSION_SHUTTING_DOWN", "receiving")]
 
 
+async def test_a_call_that_comes_while_draining_is_refused_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_stage(ProbeSettings, probe(fine)) as stage:
+        stage.stop.set()
+        await trio.sleep(0.1)
+        began = trio.current_time()
+        response = await stage.post(chat())
+        took = trio.current_time() - began
+    assert response.status_code == 503
+    assert response.json()["error"]["code"] == "ADMISSION_SHUTTING_DOWN"
+    assert took < 0.1
+
+
 # The contract.
 
 

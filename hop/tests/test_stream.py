@@ -26,7 +26,7 @@ from harness.hop_stage import ProbeSettings, Stage, chat, events_in, open_stage,
 from hop.app import Answer, body_response
 from hop.chat_body import chat_response
 from hop.incoming import Call, Received
-from hop.stream import EventSink, Produce, collected, streamed
+from hop.stream import Collector, EventSink, Produce, collected, streamed
 
 ASK = (
     b"POST /chat HTTP/1.1\r\nhost: hop\r\ncontent-type: application/json\r\n"
@@ -250,6 +250,21 @@ async def test_a_plain_fallback_keeps_nothing_the_model_wrote(autojump_clock: Mo
     assert (body.citations, body.sources) == ((), SOURCES.sources)
     assert (body.retry_after_ms, body.model) == (7, "m")
     assert stage.ended() == [("fallback", "OUTPUT_TRUNCATED", "telling")]
+
+
+async def test_a_collector_keeps_no_text_that_was_withdrawn(autojump_clock: MockClock) -> None:
+    kept: list[str] = []
+
+    async def produce(sink: EventSink) -> None:
+        assert isinstance(sink, Collector)
+        await answering(sink)
+        kept.append(sink.text)
+        await sink.fail(ReasonCode.OUTPUT_TRUNCATED)
+        kept.append(sink.text)
+
+    async with open_stage(ProbeSettings, probe(telling(produce))) as stage:
+        await stage.post(chat(), "/chat?stream=false")
+    assert kept == ["one", ""]
 
 
 # Heartbeats.

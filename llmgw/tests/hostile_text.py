@@ -13,6 +13,7 @@ HOSTILE = st.lists(
             "|>",
             "think",
             ", c2",
+            "[c1",
         ]
     ),
     max_size=40,

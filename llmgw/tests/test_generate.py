@@ -4,6 +4,7 @@ What was asked, and when, is the fake's own journal; what was answered is the ga
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -219,3 +220,14 @@ async def test_a_probe_that_is_left_leaves_its_place_to_another(autojump_clock: 
             await ask(world, stream=True)
         await trio.sleep(0.1)
         assert (await ask(world, stream=True)).code == "ok"
+
+
+async def test_each_request_has_a_boundary_of_its_own(autojump_clock: MockClock) -> None:
+    """A passage that was written with one at hand could pose as the end of itself."""
+    async with gateway() as world:
+        for _ in range(3):
+            assert (await ask(world, stream=False)).code == "ok"
+        prompts = [entry.request.decode() for entry in world.fake.journal.entries]
+    boundaries = [re.findall(r"<<<question ([0-9a-f]+)>>>", prompt) for prompt in prompts]
+    assert [len(found) for found in boundaries] == [1, 1, 1]
+    assert len({found[0] for found in boundaries}) == 3

@@ -139,6 +139,18 @@ def test_nothing_of_an_image_a_tag_or_a_marker_is_let_out(text: str) -> None:
     assert guarded(text)[0] == "ok "
 
 
+@pytest.mark.parametrize(
+    ("opening", "goes_on"),
+    [("[c1", ", c1"), ("![", "x"), ("<b", " x"), ("](", "x"), ("](mailto", "x"), ("[c", "1")],
+)
+def test_no_more_is_held_than_the_hold(opening: str, goes_on: str) -> None:
+    guard = Guard(("c1",), [], [])
+    held = len(opening) - len(guard.feed(opening))
+    for _ in range(GUARD_HOLD_CHARS):
+        held += len(goes_on) - len(guard.feed(goes_on))
+        assert held <= GUARD_HOLD_CHARS
+
+
 FRAGMENTS = [
     "[c1]", "[c2", "]", "c3", "![", "](", ")", "<", "b", ">", "=", " ", "http", "://", "x.example",
     SOURCE_URL, "www.", ".", "script", "javascript:", "data:", "text/", "\n", "[", "<!--", "//",

@@ -108,6 +108,7 @@ async def test_a_load_goes_on_when_whoever_waits_leaves(autojump_clock: MockCloc
             await state.wait_ready("m")
         assert left.cancelled_caught
         await state.wait_ready("m")
+        assert trio.current_time() == 20.0
         assert [at for at, call in server.calls if call.schema is None] == [0.0]
 
 

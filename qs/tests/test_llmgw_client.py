@@ -146,8 +146,8 @@ def cite(*citations: Citation) -> bytes:
 BREACHES = {
     "no meta": (CITED,),
     "meta twice": (META, META),
-    "another request's id": (META.replace(b"r-1", b"r-2"),),
-    "another trace's id": (META.replace(b"ab", b"cd"),),
+    "another request's id": (META.replace(b"r-1", b"r-2"), CITED),
+    "another trace's id": (META.replace(b"ab", b"cd"), CITED),
     "sources": (META, to_wire(SourcesFound(()))),
     "text unproved": (META, DELTA),
     "done at once": (META, done(None, C1)),
@@ -155,11 +155,6 @@ BREACHES = {
     "fallback without error": (META, done(CODE)),
     "withdrawn for nothing": (META, DISCARD),
     "not withdrawn": (META, CITED, DELTA, ERROR),
-    "unknown chunk": (META, cite(Citation("d#3", "c1", None, None))),
-    "known and unknown chunks": (META, cite(C1, Citation("d#3", "c2", None, None))),
-    "changed title": (META, cite(Citation("d#1", "c1", "Other", C1.url))),
-    "changed url": (META, cite(Citation("d#1", "c1", C1.title, None))),
-    "a title of its own": (META, cite(Citation("d#2", "c2", "Two", None))),
     "no citations": (META, CITED.replace(CITED_JSON, b"[]")),
     "other citations in done": (META, CITED, DELTA, done(None, C1)),
     "no citations in done": (META, CITED, DELTA, done(None)),
@@ -185,6 +180,26 @@ async def test_a_breach_of_the_contract_ends_the_answer(
     code = CODE if name == "citations in a fallback" else ReasonCode.HOP_PROTOCOL_ERROR
     assert end_of(stream).reason_code is code
     assert stage.ended() == [("fallback", code, "generation")]
+
+
+FOREIGN = {
+    "unknown chunk": (Citation("d#3", "c1", None, None),),
+    "known and unknown chunks": (C1, Citation("d#3", "c2", None, None)),
+    "changed title": (Citation("d#1", "c1", "Other", C1.url),),
+    "changed url": (Citation("d#1", "c1", C1.title, None),),
+    "a title of its own": (Citation("d#2", "c2", "Two", None),),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+async def test_a_citation_of_the_gateways_own_ends_the_answer(
+    autojump_clock: MockClock, name: str
+) -> None:
+    """All else is right: `done` says the same, so that only what was searched out tells."""
+    foreign = FOREIGN[name]
+    stream, _ = await answered(sse(META, cite(*foreign), DELTA, done(None, *foreign)))
+    assert end_of(stream).reason_code is ReasonCode.HOP_PROTOCOL_ERROR
+    assert DELTA not in stream
 
 
 @pytest.mark.parametrize("end", ["eof", "reset"])
