@@ -72,6 +72,7 @@ def test_comparing_is_the_one_made_for_secrets() -> None:
 def test_no_key_stands_in_what_holds_them(listed: list[str]) -> None:
     long = [f"{one}{'-' * 12}" for one in listed]
     taken = keys(",".join(long))
+    assert repr(taken) == f"Keys(_digests={len(long)})", "and no digest either"
     for one in long:
         name = taken.caller([one.encode()])
         assert name is not None
