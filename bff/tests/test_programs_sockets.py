@@ -266,3 +266,26 @@ async def test_the_toy_answers_without_a_model_server() -> None:
         answer = await client.post(f"{program.url}/v1/generate", json=GENERATE)
         code, _, _ = await program.stop(signal.SIGTERM)
     assert (answer.json()["status"], code) == ("ok", 0)
+
+
+async def test_addresses_are_counted_apart_when_no_key_is_needed() -> None:
+    """Loopback has many addresses; only sockets have any."""
+    rate = {"BFF_RATE_PER_MINUTE": "1", "BFF_RATE_BURST": "2"}
+    async with started("bff", BFF_QS_URL="http://127.0.0.1:9", **rate) as bff:
+        for address in ("127.0.0.1", "127.0.0.2"):
+            # A new connection each time: it is the address that counts, not the port.
+            statuses = []
+            for _ in range(3):
+                way = httpx.AsyncHTTPTransport(local_address=address)
+                async with httpx.AsyncClient(transport=way) as client:
+                    statuses.append((await client.post(f"{bff.url}/chat", json=CHAT)).status_code)
+            assert statuses == [200, 200, 429], address
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_no_key_is_printed_when_one_is_unusable(service: str) -> None:
+    variable = f"{service.upper()}_API_KEYS"
+    result = await ran(service, **{variable: "hunter2,hunter2"})
+    assert result.returncode == 2
+    assert result.stderr == f"{service}: {variable}=(secret): key 2 is the same as key 1\n".encode()
+    assert result.stdout == b""
