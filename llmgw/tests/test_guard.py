@@ -220,12 +220,12 @@ HOSTILE_PASSAGES = [
 @pytest.mark.parametrize("answer", ["http://a" + "!" * 8_000, "www." * 2_000, "fine"])
 def test_hostile_passages_cost_neither_time_nor_memory(passage: str, answer: str) -> None:
     tracemalloc.start()
-    began = time.perf_counter()
+    began = time.process_time()
     guard = Guard(("c1",), [], [passage] * 8)
     with contextlib.suppress(GenerationFault):
         guard.feed(answer)
         guard.close()
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16 * 2**20
@@ -234,11 +234,11 @@ def test_hostile_passages_cost_neither_time_nor_memory(passage: str, answer: str
 
 def seconds_for(text: str, width: int) -> float:
     guard = Guard(("c1",), [SOURCE_URL], [PASSAGE])
-    began = time.perf_counter()
+    began = time.process_time()
     for at in range(0, len(text), width):
         guard.feed(text[at : at + width])
     guard.close()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 @pytest.mark.parametrize("unit", ["[", "<", "![", "[c", "w", ":", "](", "a", "<b "])
