@@ -56,7 +56,8 @@ sim: preflight $(DEV_SET) ## random worlds, each from its own seed: make sim SEE
 test-faults: preflight $(DEV_SET) ## every fault over four real processes, five minutes, with a report
 	@mkdir -p $(dir $(FAULTS_REPORT))
 	@$(BIN)/python -m pytest harness/faults -k "$(ONLY)" --tb short \
-	--basetemp $(dir $(FAULTS_REPORT))tmp --junitxml $(FAULTS_REPORT) -o junit_suite_name=faults
+	--basetemp $(dir $(FAULTS_REPORT))tmp --junitxml $(FAULTS_REPORT) \
+	-o junit_suite_name=faults -o junit_family=xunit1
 
 # Each law of the lists is broken in a copy of the tree; its tests have to notice.
 mutants: preflight $(DEV_SET) ## would the tests notice? make mutants [SINCE=rev] [ONLY=name]

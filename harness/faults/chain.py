@@ -47,6 +47,9 @@ SETTINGS: Final[Mapping[str, str]] = {
     # A fault is to be seen as it is: neither repeated, nor kept from the next call.
     "LLM_MAX_ATTEMPTS": "1",
     "LLM_BREAKER_FAILURES": "0",
+    # Nobody is turned away.
+    "LLM_MAX_CONCURRENCY": "64",
+    "BFF_RATE_PER_MINUTE": "0",
 }
 # On top of a limit: two busy cores are late, and say nothing of the programs.
 GRACE_S: Final = 4.0
@@ -132,16 +135,17 @@ def _write_script(folder: Path, scenarios: Mapping[str, str]) -> None:
 
 
 def _long_answer() -> list[str | float]:
-    """A stream of 2,600 tokens in four seconds, bytes and pauses; under the cap on characters."""
-    texts = ['{"citations":[{"chunk_id":"c1"}],"answer":"', *["ab "] * 2_600, '"}']
+    """More than buffers hold, at once, and then five seconds of drips: bytes and pauses.
+
+    Chestnuts have many bytes for one character: few events fill the buffers, under the cap on both.
+    """
+    texts = ['{"citations":[{"chunk_id":"c1"}],"answer":"', *["🌰" * 15 + " "] * 500, '"}']
     choices: list[object] = [{"index": 0, "delta": {"content": text}} for text in texts]
     choices.append({"index": 0, "delta": {}, "finish_reason": "stop"})
     frames = [f"data: {json.dumps({'choices': [one]})}\n\n" for one in choices]
     head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
-    parts: list[str | float] = [head]
-    for at in range(0, len(frames), 65):
-        parts += ["".join(frames[at : at + 65]), 0.1]
-    return [*parts, "data: [DONE]\n\n"]
+    drips = [part for frame in frames[-20:] for part in (0.25, frame)]
+    return [head + "".join(frames[:-20]), *drips, "data: [DONE]\n\n"]
 
 
 def request_of(

@@ -25,7 +25,7 @@ from harness.hop_faults import Breaking, Broken, Impostor, Lost, Refused
 from harness.memory_stream import End
 from harness.stack import Stack
 
-_PIECE_BYTES: Final = 16 * 1024
+_PIECE_BYTES: Final = 4 * 1024
 _BUFFER_BYTES: Final = 8 * 1024  # so that whoever is not read is soon felt not to be
 _BACKLOG: Final = 128
 # A queue of length 0 holds one connection; the others make sure that it is full.
@@ -91,14 +91,15 @@ class Relay:
             self.befell += 1
             await self.what.take(SocketEnd(near))
             return
-        near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+        dialled = trio.socket.socket()
+        dialled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
         try:
-            far = await trio.open_tcp_stream("127.0.0.1", self.to)
+            await dialled.connect(("127.0.0.1", self.to))
         except OSError:
+            dialled.close()
             SocketEnd(near).reset()
             return
-        far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-        await self._join(near, far)
+        await self._join(near, trio.SocketStream(dialled))
 
     async def _join(self, near: trio.SocketStream, far: trio.SocketStream) -> None:
         self._joined += 1
@@ -170,6 +171,7 @@ async def open_relay(port: int, to: int, what: Fault = None) -> AsyncIterator[Re
     with socket.socket() as bound, ExitStack() as held:
         bound.setblocking(False)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)  # what it accepts too
         bound.bind(("127.0.0.1", port))
         async with trio.open_nursery() as nursery:
             if isinstance(what, Lost):
