@@ -43,7 +43,7 @@ test: preflight $(DEV_SET) ## every test that needs no server
 	@$(BIN)/python -m pytest
 
 # Every reason code, fault and transition, in memory; then the gate reads what was played.
-test-contracts: preflight $(DEV_SET) ## the contract suite and its gate, about two minutes
+test-contracts: preflight $(DEV_SET) ## the contract suite and its gate, six minutes
 	@rm -f $(RUN_LOG) && mkdir -p $(dir $(RUN_LOG))
 	@$(BIN)/python -m pytest harness/contracts harness/scenarios --run-log $(RUN_LOG)
 	@$(BIN)/python -m harness.coverage $(RUN_LOG)
