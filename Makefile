@@ -9,6 +9,8 @@ FIDELITY_VENV := .venv-fidelity
 FIDELITY_SET := $(FIDELITY_VENV)/.fidelity-set
 CLIENTS_VENV := .venv-clients
 CLIENTS_SET := $(CLIENTS_VENV)/.clients-set
+MUTMUT_VENV := .venv-mutmut
+MUTMUT_SET := $(MUTMUT_VENV)/.mutmut-set
 PACKAGES := contracts hop bff qs llmgw fakes harness scripts
 RUN_LOG := var/contracts/runs.jsonl
 FAULTS_REPORT := var/faults/junit.xml
@@ -20,7 +22,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
 .NOTPARALLEL:
-.PHONY: help run setup test test-contracts sim test-faults mutants test-fidelity test-clients check fake ingest smoke schemas reason-codes clean dir-given python preflight preflight-run
+.PHONY: help run setup test test-contracts sim test-faults mutants mutmut test-fidelity test-clients check fake ingest smoke schemas reason-codes clean dir-given python preflight preflight-run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +57,10 @@ test-faults: preflight $(DEV_SET) ## every fault over four real processes, five 
 mutants: preflight $(DEV_SET) ## would the tests notice? make mutants [SINCE=rev] [ONLY=name]
 	@$(BIN)/python -m harness.sabotage --since "$(SINCE)" --only "$(ONLY)"
 
+# Every small change of the pure cores, in an environment that has mutmut too.
+mutmut: preflight $(MUTMUT_SET) ## the same by machine, for the cores: make mutmut [MODULE=llmgw/guard.py]
+	@nice -n 10 $(MUTMUT_VENV)/bin/python -m harness.sabotage.by_machine $(MODULE)
+
 # The server and its model live apart, so that nothing of ours can come to need them.
 test-fidelity: preflight $(DEV_SET) $(FIDELITY_SET) ## the fake against a real llama.cpp server
 	@FIDELITY_PYTHON=$(FIDELITY_VENV)/bin/python $(BIN)/python -m pytest harness/fidelity
@@ -86,7 +92,7 @@ reason-codes: preflight $(DEV_SET) ## write docs/reason-codes*.md from the table
 	@$(BIN)/python -m scripts.write_reason_codes
 
 clean: ## back to a fresh checkout (.venv, the index, logs); .env.local stays
-	rm -rf .venv $(FIDELITY_VENV) $(CLIENTS_VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(FIDELITY_VENV) $(CLIENTS_VENV) $(MUTMUT_VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find $(PACKAGES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 dir-given:
@@ -128,4 +134,11 @@ $(CLIENTS_SET): requirements/clients.txt
 	@$(PYTHON) -m venv --clear $(CLIENTS_VENV)
 	@echo '*' > $(CLIENTS_VENV)/.gitignore
 	@$(CLIENTS_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps -r requirements/clients.txt
+	@touch $@
+
+$(MUTMUT_SET): requirements/mutmut.txt requirements/dev.txt requirements/run.txt
+	@echo "setting up $(MUTMUT_VENV) (once, about a minute)"
+	@$(PYTHON) -m venv --clear $(MUTMUT_VENV)
+	@echo '*' > $(MUTMUT_VENV)/.gitignore
+	@$(MUTMUT_VENV)/bin/python -m pip --disable-pip-version-check --quiet install -r requirements/mutmut.txt
 	@touch $@

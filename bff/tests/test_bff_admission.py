@@ -53,6 +53,12 @@ def test_whoever_waits_as_long_as_told_is_let_in_and_no_sooner(
                 assert buckets.wait_ms("one", now + (wait_ms - 1.1) / 1000) > 0
 
 
+def test_wait_is_rounded_up_when_it_is_no_whole_millisecond() -> None:
+    buckets = Buckets(Rate(per_minute=7, burst=1))
+    buckets.decide("one", 0.0)
+    assert buckets.wait_ms("one", 0.0) == 8_572, "60 s / 7 is 8571.43 ms"
+
+
 @given(RATES, STARTS)
 def test_burst_is_let_in_at_once_and_not_one_more(rate: Rate, start: float) -> None:
     buckets = Buckets(rate)

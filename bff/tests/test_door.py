@@ -331,3 +331,16 @@ async def test_qs_gets_the_bffs_own_key_and_never_the_clients(
         assert asked.headers["authorization"] == "Bearer for-qs"
         assert "first-secret" not in str(asked)
         assert "for-qs" not in stage.out.getvalue()
+
+
+@pytest.mark.parametrize("given", [KEY, {"authorization": "Bearer first-secret"}])
+async def test_qs_gets_no_key_when_the_bff_has_none_of_its_own(
+    autojump_clock: MockClock, given: dict[str, str]
+) -> None:
+    upstream = answering("bff")
+    environ = {**BASE, **KEYED}
+    async with open_stage(BffSettings, open_app, upstream=upstream, environ=environ) as stage:
+        assert (await stage.post(ASK, headers=given)).status_code == 200
+    (asked,) = upstream.asked
+    assert not {"authorization", "x-api-key"} & set(asked.headers)
+    assert "first-secret" not in str(asked)

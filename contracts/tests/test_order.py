@@ -23,6 +23,7 @@ from contracts.order import (
     seen,
 )
 from contracts.reasons import NextAction, ReasonCode
+from contracts.strict_json import Violation
 from contracts.tests.shapes import quick
 
 CODE, OTHER = ReasonCode.PROVIDER_TIMEOUT, ReasonCode.HOP_TIMEOUT
@@ -183,3 +184,31 @@ def test_failed_events_end_a_stream() -> None:
     assert order.state is State.CLOSED
     with pytest.raises(OrderViolation):
         order.advance(done(CODE))
+
+
+@pytest.mark.parametrize(
+    ("state", "letter", "code", "problem"),
+    [
+        (State.STARTED, "D", None, "`delta` may not stand here (the stream is STARTED)"),
+        (State.CLOSED, "K", None, "`done ok` may not stand here (the stream is CLOSED)"),
+        (
+            State.PROVED,
+            "e",
+            CODE,
+            "`discard` must say whether a `delta` was sent (the stream is PROVED)",
+        ),
+        (
+            State.FAILED,
+            "F",
+            OTHER,
+            f"`done` must carry the code of `error`, {CODE} (the stream is FAILED)",
+        ),
+    ],
+)
+def test_violation_says_what_and_where_the_stream_stood(
+    state: State, letter: str, code: ReasonCode | None, problem: str
+) -> None:
+    order = order_at(state, cited=True)
+    with pytest.raises(OrderViolation) as caught:
+        order.see(step(letter, code) if code else step(letter))
+    assert caught.value.violations == (Violation("$", problem),)

@@ -194,3 +194,52 @@ def test_leading_thoughts_are_dropped_when_no_citations_are_required(text: str, 
 def test_only_reasoning_when_nothing_follows_the_thoughts(text: str) -> None:
     for pieces in ([text], list(text)):
         assert verdict(PlainScanner(), pieces) == Verdict(R.OUTPUT_ONLY_REASONING, (), "")
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("secret", "no object"),
+        ("secret \x00", "a raw NUL or lone surrogate"),
+        (f"{GOOD} {GOOD}", "a second object"),
+        (f"[{GOOD}]", "an object in a list"),
+        ('{"answer": "secret', "it ended inside the object"),
+        ('{"answer": "secret"}', "no `citations`"),
+        (f"{{{CITED}}}", "no `answer`"),
+        (citing_ids(*["c1"] * 7), "over 6"),
+        ('{"citations": [{}]', "a citation without `chunk_id`"),
+        ('{"secret"', "a word that may not stand there"),
+        ('{"answ"', "half a word"),
+        (answering('"a", "answer"'), "`answer` stands twice"),
+        (answering('" "'), "a blank answer"),
+        (citing_ids("c0", "c1"), "c0 with others"),
+        (citing_ids("c0"), "c0 alone"),
+        (citing_ids(), "an empty list"),
+        (answering("7"), "a value of the wrong type"),
+        (answering("true"), "a value of the wrong type"),
+        (answering("secret"), "not the grammar of JSON"),
+        (answering("tax"), "not the grammar of JSON"),
+        (answering(json.dumps("x" * 8_193)), "the answer is over 8192 characters"),
+        ('{"answer": "' + "x" * 4_097, "the answer is over 4096 characters"),
+    ],
+)
+def test_fault_says_what_it_was_and_quotes_nothing(text: str, detail: str) -> None:
+    assert detail_of(AnswerScanner(ALIASES), text) == detail
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        (" ", "nothing but blanks"),
+        ("<think>secret", "nothing but thoughts"),
+        ("\ud800", "a raw NUL or lone surrogate"),
+    ],
+)
+def test_fault_of_plain_text_says_what_it_was(text: str, detail: str) -> None:
+    assert detail_of(PlainScanner(), text) == detail
+
+
+def detail_of(scanner: AnswerScanner | PlainScanner, text: str) -> str:
+    with pytest.raises(GenerationFault) as caught:
+        [*scanner.feed(text), *scanner.close()]
+    return caught.value.detail

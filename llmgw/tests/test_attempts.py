@@ -51,3 +51,7 @@ def test_what_the_server_asked_for_is_waited_in_full() -> None:
 @pytest.mark.parametrize(("left_s", "begun"), [(2.0, False), (2.25, False), (2.251, True)])
 def test_a_pause_that_would_pass_the_deadline_is_not_begun(left_s: float, begun: bool) -> None:
     assert (pause_s(retry_after_ms=2_000, left_s=left_s) is not None) is begun
+
+
+def test_nothing_is_added_to_a_pause_that_the_server_did_not_ask_for() -> None:
+    assert pause_s(retry_after_ms=None) == pause_s(retry_after_ms=0) == FIRST_PAUSE_S

@@ -414,3 +414,110 @@ def test_payload_leaves_out_what_is_not_asked_when_plain_without_schema() -> Non
     body = json.loads(encode_call(evolve(CALL, stream=False, schema=None)))
     assert body["stream"] is False
     assert sorted(body) == ["max_tokens", "messages", "model", "stream", "temperature"]
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"[]", "$: not an object"),
+        (b"{}", "$.choices: not a list"),
+        (b'{"choices":[],"model":1}', "$.model: not a string"),
+        (b'{"choices":[],"model":"\\ud800"}', "$.model: half a character"),
+        (b'{"choices":[{},{}]}', "$.choices: more than one"),
+        (b'{"choices":["secret"]}', "$.choices[0]: not an object"),
+        (b'{"choices":[{"index":1}]}', "$.choices[0].index: not 0"),
+        (b'{"choices":[{"delta":"secret"}]}', "$.choices[0].delta: not an object"),
+        (b'{"choices":[{"delta":{"content":7}}]}', "$.choices[0].delta.content: not a string"),
+        (b'{"choices":[{"delta":{"refusal":7}}]}', "$.choices[0].delta.refusal: not a string"),
+        (
+            b'{"choices":[{"delta":{},"finish_reason":7}]}',
+            "$.choices[0].finish_reason: not a string",
+        ),
+        (b'{"choices":[],"usage":[]}', "$.usage: not an object"),
+        (
+            b'{"choices":[],"usage":{"completion_tokens":-1}}',
+            "$.usage.completion_tokens: not a count",
+        ),
+        (b'{"choices":"\xff"}', "not UTF-8 at byte 12"),
+        (b'{"choices":NaN}', "$.choices: NaN is not a number JSON can carry"),
+        (b'{"error":"secret"}', "an error object"),
+    ],
+)
+def test_fault_names_its_place_and_quotes_nothing(body: bytes, detail: str) -> None:
+    assert detail_of(StreamDecoder(), b"data: " + body + b"\n\n") == detail
+
+
+def test_fault_names_its_place_when_two_events_do_not_fit() -> None:
+    path = "$.choices[0]"
+    two_ends = chunk({}, "stop") + chunk({}, "length")
+    assert detail_of(StreamDecoder(), two_ends) == f"{path}.finish_reason: a second one"
+    gone_on = chunk({}, "stop") + chunk({"content": "secret"})
+    expected = f"{path}.delta.content: after the end of the choice"
+    assert detail_of(StreamDecoder(), gone_on) == expected
+    assert detail_of(StreamDecoder(), b"event: error\n\n") == "an error event"
+    assert detail_of(PlainDecoder(), b'{"choices":[]}') == "$.choices: empty"
+    assert detail_of(PlainDecoder(), reply(None)) == f"{path}.message: not an object"
+
+
+def test_fault_names_the_cap_that_was_passed() -> None:
+    assert detail_of(PlainDecoder(5), b"{    }") == "the reply is over 5 bytes"
+    assert detail_of(StreamDecoder(5), b": long") == "the reply is over 5 bytes"
+    whole = b"data: " + b"x" * limits.EVENT_BYTES
+    assert detail_of(StreamDecoder(), whole) == f"one frame is over {limits.EVENT_BYTES} bytes"
+
+
+def detail_of(decoder: StreamDecoder | PlainDecoder, body: bytes) -> str:
+    with pytest.raises(GenerationFault) as caught:
+        decoder.feed(body)
+        while decoder.next_event():
+            pass
+        decoder.end()
+        while decoder.next_event():
+            pass
+    return caught.value.detail
+
+
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens"])
+@pytest.mark.parametrize("count", [0, 1, limits.TOKENS_MAX])
+def test_count_of_tokens_is_taken_at_its_ends(name: str, count: int) -> None:
+    [_, report] = stream(chunk({}, usage={name: count}))
+    assert report == UsageReport(**{"prompt_tokens": 0, "completion_tokens": 0, name: count})
+
+
+@pytest.mark.parametrize("count", [-1, limits.TOKENS_MAX + 1, True, 1.0, "1", [], {}])
+def test_count_of_tokens_is_refused_when_it_is_none(count: object) -> None:
+    seen = stream(chunk({}, usage={"prompt_tokens": count}))
+    assert seen == [ModelNamed("m"), ReasonCode.PROVIDER_INVALID_SHAPE]
+
+
+def test_reply_is_done_when_all_of_it_was_pulled() -> None:
+    decoder = PlainDecoder()
+    body = reply({"content": "a"})
+    decoder.feed(body)
+    assert decoder.next_event() is None, "not before its end"
+    decoder.end()
+    assert not decoder.is_done
+    assert [decoder.next_event() for _ in range(4)] == [
+        ModelNamed("m"),
+        Content("a"),
+        Finished("stop"),
+        None,
+    ]
+    assert decoder.is_done
+
+
+def test_last_event_counts_when_it_holds_half_a_character() -> None:
+    """As it does behind a blank line: that the text is none is for the scanner to say."""
+    assert stream(b'data: {"choices":[{"delta":{"content":"\\ud800"}}]}') == [Content("\ud800")]
+
+
+@pytest.mark.parametrize("cap", [0, 1])
+def test_stream_up_to_its_cap_is_read(cap: int) -> None:
+    body = chunk({"content": "a"})
+    seen = run(StreamDecoder(max_body_bytes=len(body) - cap), [body])
+    assert seen == ([ReasonCode.PROVIDER_TOO_LARGE] if cap else [ModelNamed("m"), Content("a")])
+
+
+def test_payload_is_compact() -> None:
+    assert b'": ' not in encode_call(CALL)
+    assert b", " not in encode_call(evolve(CALL, schema=None))
