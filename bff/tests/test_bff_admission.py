@@ -87,6 +87,13 @@ def test_refusals_cost_nothing(rate: Rate, start: float, pauses: list[float]) ->
         assert asked.wait_ms("one", now) == looked.wait_ms("one", now)
 
 
+def test_what_is_left_of_a_millisecond_is_waited_for() -> None:
+    buckets = Buckets(Rate(60, 1))
+    buckets.decide("one", 0.0)
+    assert [buckets.wait_ms("one", now) for now in (0.9985, 0.9995, 1.0)] == [2, 1, 0]
+    assert isinstance(buckets.decide("one", 0.9995), Reject)
+
+
 def test_callers_do_not_share_a_bucket() -> None:
     buckets = Buckets(Rate(1, 1))
     assert isinstance(buckets.decide("one", 0.0), Admit)
