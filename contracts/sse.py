@@ -36,7 +36,8 @@ class Frame:
 
 @define
 class Decoder:
-    """Frames out of a stream of bytes; `max_frame_bytes` caps one frame, field names included."""
+    """Frames out of a stream of bytes; `max_frame_bytes` caps one frame, names and line ends
+    included."""
 
     max_frame_bytes: int
     _buffer: bytearray = field(factory=bytearray, init=False)
@@ -81,19 +82,23 @@ class Decoder:
         found = _LINE_END.search(self._buffer, max(self._scanned, self._line_start))
         if found is None:
             self._scanned = len(self._buffer)
-            self._check_size(len(self._buffer) - self._line_start)
+            self._check_size(len(self._buffer) - self._line_start - self._bom_bytes())
             return None
         line = bytes(self._buffer[self._line_start : found.start()])
         self._after_cr = found[0] == b"\r"
         self._line_start = self._scanned = found.end()
         return self._without_bom(line)
 
+    def _bom_bytes(self) -> int:
+        """How many bytes of the line that is still open are a mark, and no part of it."""
+        return len(_BOM) if self._at_start and self._buffer.startswith(_BOM) else 0
+
     def _without_bom(self, line: bytes) -> bytes:
         first, self._at_start = self._at_start, False
         return line.removeprefix(_BOM) if first else line
 
     def _take(self, line: bytes) -> None:
-        self._check_size(len(line))
+        self._check_size(len(line) + 1)
         if line.startswith(b":"):
             return
         self._frame_bytes += len(line) + 1

@@ -172,6 +172,23 @@ def test_frame_is_refused_when_over_the_cap_and_before_it_is_whole(
         frames_of(*(stream[i : i + size] for i in range(0, len(stream), size)), cap=CAP)
 
 
+@pytest.mark.parametrize("first", [b"", b"\xef\xbb\xbf", b"data: y\n", b"\xef\xbb\xbfid: 1\r\n"])
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r", b"\n", b""])
+@pytest.mark.parametrize("chars", range(CAP - 20, CAP + 3))
+def test_frame_about_as_long_as_the_cap_ends_the_same_however_it_is_cut(
+    first: bytes, end: bytes, chars: int
+) -> None:
+    stream = first + b"data: ".ljust(chars, b"x") + end
+    assert capped(stream, 1) == capped(stream, len(stream))
+
+
+def capped(stream: bytes, size: int) -> object:
+    try:
+        return frames_of(*(stream[i : i + size] for i in range(0, len(stream), size)), cap=CAP)
+    except FrameTooLarge as fault:
+        return str(fault)
+
+
 def test_cap_is_for_one_frame_and_comments_are_free() -> None:
     frame = b"data: " + b"x" * (CAP - 7) + b"\n\n"
     frames, left = frames_of(*[frame, HEARTBEAT * 100, frame] * 5, cap=CAP)
