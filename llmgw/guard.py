@@ -39,6 +39,8 @@ _SCRIPT_SCHEMES: Final = frozenset({"javascript", "vbscript"})
 _NAME_END: Final = re.compile(r"[^A-Za-z0-9]")
 _MIME_END: Final = re.compile(r"[^A-Za-z0-9.+-]")
 _TARGET_END: Final = re.compile(r"[)\s>]")
+# The hold, and the character that passes it.
+_SEEN_CHARS: Final = GUARD_HOLD_CHARS + 1
 _BEFORE_CHARS: Final = SCHEME_CHARS + 1
 
 
@@ -75,41 +77,50 @@ class Guard:
     def _let_out(self) -> str:
         text, at = self._held, 0
         try:
-            if self._url:
-                at = self._rest_of_url(text)
-            while found := _TRIGGER.search(text, at):
-                at = found.start()
-                at += self._judge(text, at)
-            at = len(text)
-        except _MoreNeeded as needed:
-            at = needed.args[0] if needed.args else at
+            while True:
+                if self._url:
+                    at += self._rest_of_url(text[at : at + _SEEN_CHARS])
+                elif found := _TRIGGER.search(text, at):
+                    at = found.start()
+                    at += self._judge(text, at)
+                else:
+                    at = len(text)
+                    break
+        except _MoreNeeded:
+            pass  # from `at` on
         self._held = text[at:]
         self._before = (self._before + text[:at])[-_BEFORE_CHARS:]
         return text[:at]
 
     def _judge(self, text: str, at: int) -> int:
-        """How many characters from this trigger on are plain. Raises where they are not."""
-        sign = text[at]
+        """How many characters from this trigger on are plain. Raises where they are not.
+
+        No more is seen than if the text came character by character, so that however it is cut,
+        the same is seen.
+        """
+        start = max(0, at - _BEFORE_CHARS)
+        seen, at = text[start : at + _SEEN_CHARS], at - start
+        sign = seen[at]
         try:
             if sign in _OPEN:
-                self._check_marker(text, at)
+                self._check_marker(seen, at)
             elif sign == "!":
-                self._check_image(text, at)
+                self._check_image(seen, at)
             elif sign == "<":
-                self._check_tag(text, at)
+                self._check_tag(seen, at)
             elif sign == "]":
-                self._check_target(text, at)
+                self._check_target(seen, at)
             elif sign == ":":
-                return self._check_scheme(text, at)
+                return self._check_scheme(seen, at)
             else:
-                return self._check_www(text, at)
+                return self._check_www(seen, at)
         except _MoreNeeded:
-            if not self._ending and len(text) - at <= GUARD_HOLD_CHARS:
-                raise _MoreNeeded(at) from None
+            if not self._ending and len(seen) - at < _SEEN_CHARS:
+                raise
         return 1
 
     def _check_marker(self, text: str, at: int) -> None:
-        for end in range(at + 1, min(len(text), at + GUARD_HOLD_CHARS)):
+        for end in range(at + 1, len(text)):
             if text[end] in _CLOSE:
                 return self._check_aliases(text[at + 1 : end])
             if text[end] not in _IN_MARKER:
@@ -128,7 +139,7 @@ class Guard:
             return
         depth = 0
         escaped = False
-        for place in range(at + 1, min(len(text), at + GUARD_HOLD_CHARS)):
+        for place in range(at + 1, len(text)):
             sign = text[place]
             depth += 0 if escaped else (sign == "[") - (sign == "]")
             escaped = sign == "\\" and not escaped
@@ -158,7 +169,7 @@ class Guard:
 
     def _check_short_tag(self, text: str, at: int) -> None:
         """Of `<b …`: a tag when an attribute's `=` or a `>` comes, and nothing no tag holds."""
-        for place in range(at, min(len(text), at + GUARD_HOLD_CHARS)):
+        for place in range(at, len(text)):
             if text[place] in "=>" and text[at:place].strip(" \t\n/"):
                 raise _blocked("a tag")
             if text[place] == ">":
@@ -177,11 +188,12 @@ class Guard:
             start += 1
         ended = _TARGET_END.search(text, start)
         target = text[start : ended.start() if ended else len(text)]
+        is_long = len(text) - at == _SEEN_CHARS
         if _leads_away(target) and not self._allowed.quotes(target):
-            if ended or self._ending or len(target) >= GUARD_HOLD_CHARS:
+            if ended or self._ending or is_long:
                 raise _blocked("a link")
             raise _MoreNeeded
-        if ended is None and len(target) < GUARD_HOLD_CHARS:
+        if ended is None and not is_long:
             raise _MoreNeeded
 
     def _check_scheme(self, text: str, at: int) -> int:
@@ -204,7 +216,7 @@ class Guard:
 
     def _check_autolink(self, text: str, at: int, scheme: str) -> None:
         """`<scheme:…>` is a link, whatever the scheme; a blank or a `<` in it makes it text."""
-        for place in range(at + 1, min(len(text), at + GUARD_HOLD_CHARS)):
+        for place in range(at + 1, len(text)):
             if text[place] == ">" and not text.startswith("//", at + 1):
                 if not self._allowed.quotes(f"{scheme}{text[at:place]}"):
                     raise _blocked("a link")
@@ -225,30 +237,31 @@ class Guard:
     def _check_url(self, text: str, at: int, start: str, rest_at: int) -> int:
         """Judge a url whose rest begins at `rest_at`; how much of the text it takes up."""
         ended = END.search(text, rest_at)
-        if ended is None and not self._ending:
-            return self._unfinished(text, at, start + text[rest_at:])
         end = ended.start() if ended else len(text)
-        if end > rest_at:
+        if ended is None and (len(text) - at == _SEEN_CHARS or not self._ending):
+            self._goes_on(text, at, start + text[rest_at:])
+        elif end > rest_at:
             self._must_be_allowed(start + text[rest_at:end])
         return end - at
 
-    def _unfinished(self, text: str, at: int, url: str) -> int:
+    def _goes_on(self, text: str, at: int, url: str) -> None:
         """Hold a url that goes on; one longer than the hold must be one we know so far."""
-        if len(text) - at <= GUARD_HOLD_CHARS:
-            raise _MoreNeeded(at)
+        if len(text) - at < _SEEN_CHARS:
+            raise _MoreNeeded
         if not self._allowed.may_become(url):
             raise _blocked("a url")
         self._url = url
-        return len(text) - at
 
-    def _rest_of_url(self, text: str) -> int:
-        """More of a url of which the beginning is out."""
-        ended = END.search(text)
-        if ended is None and not self._ending:
-            return self._unfinished(text, 0, self._url + text)
-        end = ended.start() if ended else len(text)
-        self._must_be_allowed(self._url + text[:end])
-        self._url = ""
+    def _rest_of_url(self, seen: str) -> int:
+        """More of a url of which the beginning is out: how much of what is seen it takes up."""
+        ended = END.search(seen)
+        end = ended.start() if ended else len(seen)
+        url = self._url + seen[:end]
+        if ended is None and (len(seen) == _SEEN_CHARS or not self._ending):
+            self._goes_on(seen, 0, url)
+        else:
+            self._must_be_allowed(url)
+            self._url = ""
         return end
 
     def _must_be_allowed(self, url: str) -> None:

@@ -207,6 +207,40 @@ def test_any_cut_of_any_text_ends_the_same(text: str, data: st.DataObject) -> No
         assert text.startswith(out)
 
 
+# What goes past the hold, at lengths about it.
+LONG = [
+    "[x](//evil.example/{}",
+    "[x](//evil.example/{})",
+    "[x]: //evil.example/{} and",
+    "[x](d{}:evil)",
+    "[x](d{}\\evil)",
+    "[x]({}//evil.example)",
+    f"See {SOURCE_URL}{{}}",
+    f"See {SOURCE_URL}{{}} and",
+    f"See {LONG_URL}{{}} and",
+    "![{}](x)",
+    "[c1,{}c9]",
+    "<b {}>",
+    "<xmpp:{}>",
+    "data:text{}/html",
+]
+
+
+@pytest.mark.parametrize("text", LONG)
+@pytest.mark.parametrize("filler", [".", " ", "a", "x.", "c1,"])
+@pytest.mark.parametrize("chars", [230, *range(236, 262), 500, 520, 900])
+def test_any_cut_of_what_is_longer_than_the_hold_ends_the_same(
+    text: str, filler: str, chars: int
+) -> None:
+    text = text.format((filler * chars)[:chars])
+    _, code = guarded([text])
+    for width in (1, 3, 100):
+        pieces = [text[at : at + width] for at in range(0, len(text), width)]
+        assert guarded(pieces)[1] is code
+    if text.startswith(("[x](//evil", "[x]: //evil")):
+        assert code is URL
+
+
 HOSTILE_PASSAGES = [
     "package file. http://a" + "!" * 31_000,
     "www." * 8_000,
