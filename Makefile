@@ -7,6 +7,8 @@ RUN_SET := .venv/.run-set
 DEV_SET := .venv/.dev-set
 FIDELITY_VENV := .venv-fidelity
 FIDELITY_SET := $(FIDELITY_VENV)/.fidelity-set
+FUZZ_VENV := .venv-fuzz
+FUZZ_SET := $(FUZZ_VENV)/.fuzz-set
 CLIENTS_VENV := .venv-clients
 CLIENTS_SET := $(CLIENTS_VENV)/.clients-set
 MUTMUT_VENV := .venv-mutmut
@@ -16,13 +18,16 @@ RUN_LOG := var/contracts/runs.jsonl
 FAULTS_REPORT := var/faults/junit.xml
 SEED ?= 1
 RUNS ?= 200
+MINUTES ?= 1
+TARGET ?=
+KEEP ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
 .NOTPARALLEL:
-.PHONY: help run setup test test-contracts sim test-faults mutants mutmut test-fidelity test-clients check fake ingest smoke schemas reason-codes clean dir-given python preflight preflight-run
+.PHONY: help run setup test test-contracts sim test-faults mutants mutmut fuzz test-fidelity test-clients check fake ingest smoke schemas reason-codes clean dir-given python preflight preflight-run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +66,11 @@ mutants: preflight $(DEV_SET) ## would the tests notice? make mutants [SINCE=rev
 mutmut: preflight $(MUTMUT_SET) ## the same by machine, for the cores: make mutmut [MODULE=llmgw/guard.py]
 	@nice -n 10 $(MUTMUT_VENV)/bin/python -m harness.sabotage.by_machine $(MODULE)
 
+# Under atheris, which lives apart. KEEP=1 writes what is worth keeping into the corpus.
+fuzz: preflight $(DEV_SET) $(FUZZ_SET) ## odd bytes into every reader: make fuzz MINUTES=1 [TARGET=sse]
+	@FUZZ_PYTHON=$(FUZZ_VENV)/bin/python exec $(BIN)/python -m harness.fuzz $(TARGET) \
+	--minutes "$(MINUTES)" $(if $(KEEP),--keep)
+
 # The server and its model live apart, so that nothing of ours can come to need them.
 test-fidelity: preflight $(DEV_SET) $(FIDELITY_SET) ## the fake against a real llama.cpp server
 	@FIDELITY_PYTHON=$(FIDELITY_VENV)/bin/python $(BIN)/python -m pytest harness/fidelity
@@ -92,7 +102,7 @@ reason-codes: preflight $(DEV_SET) ## write docs/reason-codes*.md from the table
 	@$(BIN)/python -m scripts.write_reason_codes
 
 clean: ## back to a fresh checkout (.venv, the index, logs); .env.local stays
-	rm -rf .venv $(FIDELITY_VENV) $(CLIENTS_VENV) $(MUTMUT_VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(FIDELITY_VENV) $(CLIENTS_VENV) $(MUTMUT_VENV) $(FUZZ_VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find $(PACKAGES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 dir-given:
@@ -141,4 +151,11 @@ $(MUTMUT_SET): requirements/mutmut.txt requirements/dev.txt requirements/run.txt
 	@$(PYTHON) -m venv --clear $(MUTMUT_VENV)
 	@echo '*' > $(MUTMUT_VENV)/.gitignore
 	@$(MUTMUT_VENV)/bin/python -m pip --disable-pip-version-check --quiet install -r requirements/mutmut.txt
+	@touch $@
+
+$(FUZZ_SET): requirements/fuzz.txt
+	@echo "setting up $(FUZZ_VENV) (once, a few seconds)"
+	@$(PYTHON) -m venv --clear $(FUZZ_VENV)
+	@echo '*' > $(FUZZ_VENV)/.gitignore
+	@$(FUZZ_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps -r requirements/fuzz.txt
 	@touch $@

@@ -18,8 +18,9 @@ from attrs import frozen
 from bff.app import open_app as open_bff
 from bff.config import BffSettings
 from contracts import sse
-from contracts.chat import ChatResponse
-from contracts.generation import GenerateResponse
+from contracts.chat import ChatRequest, ChatResponse
+from contracts.events import CitationsProved, Delta, Done, Failed, Meta, SourcesFound
+from contracts.generation import GenerateRequest, GenerateResponse
 from contracts.reasons import ReasonCode
 from harness.hop_stage import Stage, Upstream, chat, open_stage
 from harness.places import Json
@@ -211,3 +212,21 @@ def good_stream(hop: Hop, ending: Ending) -> Sequence[tuple[str, Json]]:
         *(failed if ending.code else []),
         ("done", done_data(ending)),
     ]
+
+
+# One of each type, of an answer with each end.
+GOOD: Final[tuple[tuple[type, Json], ...]] = (
+    (ChatRequest, CHAT),
+    (GenerateRequest, GENERATE),
+    (ChatResponse, chat_answer(OK)),
+    (ChatResponse, chat_answer(FELL_BACK)),
+    (GenerateResponse, generated_answer(OK)),
+    (GenerateResponse, generated_answer(FELL_BACK)),
+    (Meta, META),
+    (SourcesFound, {"sources": SOURCES}),
+    (CitationsProved, {"citations": CITATIONS}),
+    (Delta, {"delta": "One."}),
+    (Failed, error_data(discard=True)),
+    (Done, done_data(OK)),
+    (Done, done_data(FELL_BACK)),
+)

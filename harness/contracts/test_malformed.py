@@ -4,31 +4,11 @@ import json
 
 import pytest
 
-from contracts.chat import ChatRequest, ChatResponse
 from contracts.codec import decode
-from contracts.events import CitationsProved, Delta, Done, Failed, Meta, SourcesFound
-from contracts.generation import GenerateRequest, GenerateResponse
 from contracts.strict_json import ContractViolation
-from harness import alone
-from harness.alone import CHAT, FELL_BACK, GENERATE, OK
+from harness.alone import GOOD
 from harness.malformed import OPERATORS, Operator
 from harness.places import Json
-
-GOOD: tuple[tuple[type, Json], ...] = (
-    (ChatRequest, CHAT),
-    (GenerateRequest, GENERATE),
-    (ChatResponse, alone.chat_answer(OK)),
-    (ChatResponse, alone.chat_answer(FELL_BACK)),
-    (GenerateResponse, alone.generated_answer(OK)),
-    (GenerateResponse, alone.generated_answer(FELL_BACK)),
-    (Meta, alone.META),
-    (SourcesFound, {"sources": alone.SOURCES}),
-    (CitationsProved, {"citations": alone.CITATIONS}),
-    (Delta, {"delta": "One."}),
-    (Failed, alone.error_data(discard=True)),
-    (Done, alone.done_data(OK)),
-    (Done, alone.done_data(FELL_BACK)),
-)
 
 
 @pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: operator.name)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import limits
+from harness.answer_reference import reference
 from llmgw.answer import AnswerScanner, PlainScanner
-from llmgw.tests.answer_reference import reference
 from llmgw.tests.answer_verdict import (
     ALIASES,
     CITED,
