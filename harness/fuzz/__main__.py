@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("stopped; what was found new so far is in var/fuzz")
         return _STOPPED
     _summary(ended)
-    return 1 if any(target.is_finding for target in ended) else 0
+    return 0 if all(target.is_well for target in ended) else 1
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -89,7 +89,7 @@ def _play(target: str, path: Path, *, keep: bool) -> int:
 def _summary(ended: Sequence[Ended]) -> None:
     for target in ended:
         print(target.line)
-        if target.is_finding:
+        if not target.is_well:
             print("\n".join(f"    {line}" for line in target.told))
 
 

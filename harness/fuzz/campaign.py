@@ -5,6 +5,7 @@ stopped, and ends itself when its time is up. Its corpus is made of the kept inp
 and what earlier runs on this machine found new; the seeds too, where the kept ones are made anew.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from attrs import define, field, frozen
 from harness.fuzz.inputs import (
     CORPUS,
     FINDINGS,
+    line_of,
     read_folder,
     read_kept,
     write_folder,
@@ -29,15 +31,16 @@ from harness.fuzz.seeds import ROOT, SEED_BYTES_MAX, dictionary_of, seeds_of
 
 _WORK: Final = ROOT / "var/fuzz"
 _PROGRAM: Final = Path(__file__).parent / "under_atheris.py"
-INPUT_SECONDS_MAX: Final = 20  # for what takes milliseconds on an idle machine
+_INPUT_SECONDS_MAX: Final = 20  # for what takes milliseconds on an idle machine
 _RSS_MB_MAX: Final = 1_024
 _REPORTS: Final = 10  # lines of progress for each target, but none sooner than
 _REPORT_SECONDS_MIN: Final = 10.0
-KEPT_MAX, KEPT_BYTES_MAX = 400, 200_000
+_KEPT_MAX, _KEPT_BYTES_MAX = 400, 300_000
 _PULSE: Final = re.compile(r"#(\d+)\s.*cov: (\d+) ft: (\d+)")
 _STAT: Final = re.compile(r"stat::(\w+):\s+(\d+)")
 _ARTIFACT: Final = re.compile(r"Test unit written to (\S+)")
-_TOLD_LINES: Final = 30
+_NO_NEWS: Final = ("INFO: ", "WARNING: ")
+_TOLD_LINES, _TOLD_CHARS = 30, 300
 
 
 @frozen
@@ -63,20 +66,21 @@ class Ended:
     _lines: list[str] = field(factory=list)
 
     @property
-    def is_finding(self) -> bool:
-        """libFuzzer's own statuses and an end for no reason alike."""
-        return self.status != 0
+    def is_well(self) -> bool:
+        """Whether it was fuzzed for its time and no law was broken."""
+        return self.status == 0
 
     @property
     def line(self) -> str:
-        what = "FOUND SOMETHING" if self.is_finding else "nothing found"
-        return f"{self.name:7} {self.runs:9,} runs, {self.new:4} new inputs: {what}"
+        what = "FOUND SOMETHING" if self.artifact else f"BROKE OFF, status {self.status}"
+        ended = "nothing found" if self.is_well else what
+        return f"{self.name:7} {self.runs:9,} runs, {self.new:4} new inputs: {ended}"
 
     @property
     def told(self) -> list[str]:
-        """What it said last, and the line that plays it again."""
-        again = f".venv/bin/python -m harness.fuzz {self.name} --play {self.artifact}"
-        return [*self._lines[-_TOLD_LINES:], f"again: {again}" if self.artifact else "no input"]
+        """What it said last, and the line that plays the input again, where there is one."""
+        again = f"again: .venv/bin/python -m harness.fuzz {self.name} --play {self.artifact}"
+        return [*self._lines[-_TOLD_LINES:], *([again] if self.artifact else [])]
 
     def hear(self, line: str) -> None:
         """A line of the process's output."""
@@ -89,8 +93,8 @@ class Ended:
             return
         if found := _ARTIFACT.search(line):
             self.artifact = found[1]
-        if line.strip():
-            self._lines.append(line)
+        if line.strip() and not line.startswith(_NO_NEWS):
+            self._lines.append(line[:_TOLD_CHARS])
             del self._lines[:-_TOLD_LINES]
 
 
@@ -121,7 +125,7 @@ async def _one(target: Ended, settings: Settings, limit: trio.CapacityLimiter) -
             f"-max_total_time={max(1, round(settings.seconds))}",
             f"-dict={work / 'words.dict'}",
             f"-artifact_prefix={work}/",
-            f"-timeout={INPUT_SECONDS_MAX}",
+            f"-timeout={_INPUT_SECONDS_MAX}",
             f"-rss_limit_mb={_RSS_MB_MAX}",
             f"-max_len={SEED_BYTES_MAX}",
             "-print_final_stats=1",
@@ -130,7 +134,7 @@ async def _one(target: Ended, settings: Settings, limit: trio.CapacityLimiter) -
         print(f"{target.name:7} {known} inputs to begin with, {settings.seconds:.0f} s", flush=True)
         await _run(target, settings, [*flags, str(work / "new"), str(work / "given")])
         target.new = len(list((work / "new").iterdir()))
-        if settings.keep and not target.is_finding:
+        if settings.keep and target.is_well:
             await _keep(target.name, work, settings)
 
 
@@ -155,7 +159,7 @@ async def _run(target: Ended, settings: Settings, flags: Sequence[str]) -> None:
                 trio.run_process,
                 command,
                 cwd=ROOT,
-                env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0"},
+                env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 check=False,
@@ -190,10 +194,11 @@ async def _keep(name: str, work: Path, settings: Settings) -> None:
     folders = [str(least), str(work / "new"), str(work / "given")]
     merging = Ended(name)
     await _run(merging, settings, ["-merge=1", f"-max_len={SEED_BYTES_MAX}", *folders])
-    assert not merging.is_finding, merging.told
-    kept: list[bytes] = []
-    for data in sorted(read_folder(least), key=len)[:KEPT_MAX]:
-        if sum(map(len, kept)) + len(data) <= KEPT_BYTES_MAX:
+    assert merging.is_well, merging.told
+    kept, kept_bytes = list[bytes](), 0
+    for data in sorted(read_folder(least), key=len)[:_KEPT_MAX]:
+        kept_bytes += len(line_of(data))
+        if kept_bytes <= _KEPT_BYTES_MAX:
             kept.append(data)
     write_kept(CORPUS / f"{name}.jsonl", kept)
     print(f"{name:7} {len(kept)} inputs kept in {CORPUS / name}.jsonl", flush=True)

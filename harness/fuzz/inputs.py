@@ -50,8 +50,13 @@ def read_kept(path: Path) -> list[bytes]:
 def write_kept(path: Path, inputs: Iterable[bytes]) -> None:
     """Keep these inputs, each once, the short ones first."""
     ordered = sorted(set(inputs), key=lambda data: (len(data), data))
-    lines = [json.dumps(data.decode("latin-1")) + "\n" for data in ordered]
-    path.write_text("".join(lines), "ascii")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(map(line_of, ordered)), "ascii")
+
+
+def line_of(data: bytes) -> str:
+    """An input as it is kept."""
+    return json.dumps(data.decode("latin-1")) + "\n"
 
 
 def write_folder(folder: Path, inputs: Iterable[bytes]) -> None:

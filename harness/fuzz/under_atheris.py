@@ -2,7 +2,7 @@
 
     python harness/fuzz/under_atheris.py TARGET [libFuzzer's flags and folders]
 
-The code of the project and its readers' libraries are instrumented; the targets' own checks are not.
+The code of the project and of its readers' libraries is instrumented, the targets' own is not.
 """
 
 import shlex

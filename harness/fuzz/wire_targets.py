@@ -162,8 +162,8 @@ def _refused(body: bytes) -> None:
 
 
 _BODIES: Final = (ChatRequest, ChatResponse, ErrorBody, GenerateRequest, GenerateResponse)
-_EVENTS: Final[frozenset[type]] = frozenset(NAMES)
-_KINDS: Final[tuple[type, ...]] = (*_BODIES, *NAMES)
+_EVENTS: Final[frozenset[type[object]]] = frozenset(NAMES)
+_KINDS: Final[tuple[type[object], ...]] = (*_BODIES, *NAMES)
 
 
 def strict_codec(data: bytes) -> None:
@@ -195,7 +195,7 @@ def _taken(read: Callable[[], object]) -> object:
         return None
 
 
-def _comes_back_equal(made: object, kind: type) -> None:
+def _comes_back_equal(made: object, kind: type[object]) -> None:
     written = encode(made)
     assert structure(loads(written), kind) == made
     if kind in _EVENTS:
