@@ -103,6 +103,8 @@ class StreamDecoder:
         return None
 
     def _next_frame(self) -> sse.Frame | None:
+        if self.is_done:
+            return None
         try:
             frame = self._frames.next_frame()
         except sse.FrameTooLarge as error:

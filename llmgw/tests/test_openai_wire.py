@@ -335,6 +335,15 @@ def test_fault_when_the_stream_is_over_its_cap() -> None:
     assert run(StreamDecoder(max_body_bytes=3 * len(one)), [one] * 4) == seen
 
 
+@pytest.mark.parametrize("after", [b"x" * 200, b"data: " + b"x" * limits.EVENT_BYTES])
+@pytest.mark.parametrize("cap", [100, limits.RESPONSE_BODY_BYTES])
+def test_nothing_is_read_when_it_follows_the_done_in_the_same_piece(after: bytes, cap: int) -> None:
+    said = chunk({"content": "a"}) + b"data: [DONE]\n\n"
+    decoder = StreamDecoder(max(cap, len(said)))
+    assert run(decoder, [said + after]) == [ModelNamed("m"), Content("a")]
+    assert decoder.is_done
+
+
 def test_fault_when_a_plain_body_is_over_its_cap() -> None:
     half = b" " * (limits.RESPONSE_BODY_BYTES // 2 + 1)
     assert run(PlainDecoder(), [half, half]) == [ReasonCode.PROVIDER_TOO_LARGE]
