@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from attrs import frozen
 
+from contracts.limits import URL_CHARS
 from qs.ingest.page import Block, Kind, Page, Section
 
 TARGET_CHARS: Final = 900
@@ -83,10 +84,12 @@ def _identify(path: str, *parts: str) -> str:
 
 
 def _url(base_url: str | None, path: str, anchor: str | None) -> str | None:
+    """The place in the document, else the document; one that no url can name has none."""
     if base_url is None:
         return None
-    url = f"{base_url.rstrip('/')}/{quote(path)}"
-    return f"{url}#{quote(anchor)}" if anchor else url
+    document = f"{base_url.rstrip('/')}/{quote(path)}"
+    place = f"{document}#{quote(anchor)}" if anchor else document
+    return next((url for url in (place, document) if len(url) <= URL_CHARS), None)
 
 
 def _pack(section: Section) -> Iterator[str]:

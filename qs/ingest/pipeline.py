@@ -23,7 +23,7 @@ from qs.retrieval.sqlite_schema import FORMAT_VERSION
 
 BATCH_DOCUMENTS: Final = 64
 # Counts up when documents are read or cut in another way, so that the next ingest reads them anew.
-READING_VERSION: Final = 2
+READING_VERSION: Final = 3
 
 
 @define

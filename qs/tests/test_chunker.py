@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.limits import URL_CHARS
 from qs.ingest.chunker import MAX_CHARS, TITLE_MAX_CHARS, Chunk, chunk_page
 from qs.ingest.page import Block, Kind, Page, Section
 
@@ -117,6 +118,8 @@ def test_a_long_paragraph_is_cut_between_its_sentences() -> None:
         ("https://docs.example/v1/", "step", "https://docs.example/v1/guide/a%20b.md#step"),
         ("https://docs.example", None, "https://docs.example/guide/a%20b.md"),
         ("https://docs.example", "größe", "https://docs.example/guide/a%20b.md#gr%C3%B6%C3%9Fe"),
+        ("https://docs.example", "ß" * 400, "https://docs.example/guide/a%20b.md"),
+        ("https://docs.example/" + "x" * URL_CHARS, "step", None),
     ],
 )
 def test_the_url_is_the_place_under_the_base_url(
