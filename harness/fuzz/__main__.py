@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.fuzz.campaign import Ended, Settings, fuzzed
+from harness.fuzz.campaign import WORK, Ended, Settings, fuzzed
 from harness.fuzz.inputs import FINDINGS, read_kept, write_kept
 from harness.fuzz.targets import TARGETS
 
@@ -27,11 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     if options.play is not None:
         return _play(options.targets[0], options.play, keep=options.keep)
-    settings = Settings(options.python, options.minutes * 60, options.jobs, options.keep)
+    settings = Settings(
+        options.python, options.minutes * 60, options.jobs, options.keep, options.work
+    )
     try:
         ended = fuzzed(options.targets, settings)
     except KeyboardInterrupt:
-        print("stopped; what was found new so far is in var/fuzz")
+        print(f"stopped; what was found new so far stays in {options.work}")
         return _STOPPED
     _summary(ended)
     return 0 if all(target.is_well for target in ended) else 1
@@ -43,11 +45,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--minutes", type=_minutes, default=1.0, help="for each target (default: 1)"
     )
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="targets at a time")
+    parser.add_argument("--jobs", type=_jobs, default=os.cpu_count() or 1, help="targets at a time")
     parser.add_argument(
         "--keep", action="store_true", help="write corpus or input into the repository"
     )
     parser.add_argument("--play", type=Path, metavar="FILE", help="play this input to one target")
+    parser.add_argument("--work", type=Path, default=WORK, help=f"a folder (default: {WORK})")
     parser.add_argument("--python", default=os.environ.get("FUZZ_PYTHON", ""), help="has atheris")
     options = parser.parse_args(arguments)
     for name in options.targets:
@@ -69,6 +72,12 @@ def _minutes(text: str) -> float:
     if not 0.0 < minutes < 10_000.0:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of minutes")
     return minutes
+
+
+def _jobs(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
 
 
 def _play(target: str, path: Path, *, keep: bool) -> int:

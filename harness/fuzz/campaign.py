@@ -29,7 +29,7 @@ from harness.fuzz.inputs import (
 )
 from harness.fuzz.seeds import ROOT, SEED_BYTES_MAX, dictionary_of, seeds_of
 
-_WORK: Final = ROOT / "var/fuzz"
+WORK: Final = ROOT / "var/fuzz"
 _PROGRAM: Final = Path(__file__).parent / "under_atheris.py"
 _INPUT_SECONDS_MAX: Final = 20  # for what takes milliseconds on an idle machine
 _RSS_MB_MAX: Final = 1_024
@@ -45,12 +45,15 @@ _TOLD_LINES, _TOLD_CHARS = 30, 300
 
 @frozen
 class Settings:
-    """How to fuzz: which Python has atheris, seconds for each target, how many at a time."""
+    """How to fuzz: which Python has atheris, seconds for each target, how many at a time; whether
+    the corpus is made anew, from the seeds too; the folders of work and corpus."""
 
     python: str
     seconds: float
     jobs: int
     keep: bool
+    work: Path = WORK
+    corpus: Path = CORPUS
 
 
 @define
@@ -119,8 +122,8 @@ async def _all(targets: Sequence[str], settings: Settings) -> list[Ended]:
 
 async def _one(target: Ended, settings: Settings, limit: trio.CapacityLimiter) -> None:
     async with limit:
-        work = _WORK / target.name
-        known = _laid_out(target.name, work, with_seeds=settings.keep)
+        work = settings.work / target.name
+        known = _laid_out(target.name, work, settings)
         flags = [
             f"-max_total_time={max(1, round(settings.seconds))}",
             f"-dict={work / 'words.dict'}",
@@ -132,23 +135,25 @@ async def _one(target: Ended, settings: Settings, limit: trio.CapacityLimiter) -
             "-reload=0",
         ]
         print(f"{target.name:7} {known} inputs to begin with, {settings.seconds:.0f} s", flush=True)
-        await _run(target, settings, [*flags, str(work / "new"), str(work / "given")])
-        target.new = len(list((work / "new").iterdir()))
+        found, given = work / "new", work / "given"
+        before = len(read_folder(found))
+        await _run(target, settings, [*flags, str(found), str(given)])
+        target.new = len(read_folder(found)) - before
         if settings.keep and target.is_well:
             await _keep(target.name, work, settings)
 
 
-def _laid_out(name: str, work: Path, *, with_seeds: bool) -> int:
+def _laid_out(name: str, work: Path, settings: Settings) -> int:
     """The folders libFuzzer reads: how many inputs there are."""
-    given, new = work / "given", work / "new"
+    given, found = work / "given", work / "new"
     if given.exists():
         shutil.rmtree(given)
-    new.mkdir(parents=True, exist_ok=True)
-    inputs = seeds_of(name) if with_seeds else []
-    inputs += read_kept(CORPUS / f"{name}.jsonl") + read_kept(FINDINGS / f"{name}.jsonl")
+    found.mkdir(parents=True, exist_ok=True)
+    inputs = seeds_of(name) if settings.keep else []
+    inputs += read_kept(settings.corpus / f"{name}.jsonl") + read_kept(FINDINGS / f"{name}.jsonl")
     write_folder(given, inputs)
     (work / "words.dict").write_text(dictionary_of(name), "ascii")
-    return len(set(inputs)) + len(list(new.iterdir()))
+    return len(set(inputs)) + len(read_folder(found))
 
 
 async def _run(target: Ended, settings: Settings, flags: Sequence[str]) -> None:
@@ -200,5 +205,5 @@ async def _keep(name: str, work: Path, settings: Settings) -> None:
         kept_bytes += len(line_of(data))
         if kept_bytes <= _KEPT_BYTES_MAX:
             kept.append(data)
-    write_kept(CORPUS / f"{name}.jsonl", kept)
-    print(f"{name:7} {len(kept)} inputs kept in {CORPUS / name}.jsonl", flush=True)
+    write_kept(settings.corpus / f"{name}.jsonl", kept)
+    print(f"{name:7} {len(kept)} inputs kept in {settings.corpus / name}.jsonl", flush=True)

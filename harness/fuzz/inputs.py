@@ -3,7 +3,7 @@
 Two bytes that UTF-8 never uses are marks, so that a few bytes reach every limit and every cut:
 
     FF   here a piece ends
-    FE   the byte before, 512 times more
+    FE   the character before, 512 times more
 
 What is kept is one JSON string a line, byte for character (ISO 8859-1), so that a diff can be read.
 """
@@ -18,7 +18,7 @@ from typing import Final
 CORPUS: Final = Path(__file__).parent / "corpus"
 FINDINGS: Final = Path(__file__).parent / "findings"
 SENT_BYTES_MAX: Final = 12 * 1024
-_REPEATED: Final = re.compile(rb"([^\xfe\xff])(\xfe{1,32})")
+_REPEATED: Final = re.compile(rb"([\xc2-\xf4][\x80-\xbf]{1,3}|[^\xfe\xff])(\xfe{1,32})")
 _TIMES: Final = 512
 
 

@@ -211,6 +211,7 @@ def _ingest_words() -> Iterator[bytes]:
     yield from (b"</h1>", b"</pre>", b"</table>", b"</li>", b"</ul>", b"<h2 id=", b"<li>", b"<td>")
     yield from (b"# ", b"```\n", b"~~~", b"- ", b"1. ", b"> ", b"|---|", b"    ", b"===\n", b"\n\n")
     yield from (b"---\ntitle: x\n---\n", b"&#1;", b"&nbsp;", b"<!--", b"![", b"](", b'class="toc"')
+    yield from (b"# x" + b"\xfe" * 5, "é".encode() + b"\xfe", b"[[]](\xfe", b"> \xfe", b"`\xfe")
 
 
 def _sse_words() -> Iterator[bytes]:
