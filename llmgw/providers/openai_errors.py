@@ -143,11 +143,11 @@ def _retry_after_ms(value: str | None, now: float) -> int | None:
     most."""
     if value is None:
         return None
-    if _SECONDS.fullmatch(value.strip()):
-        return min(int(value) * 1000, RETRY_AFTER_MAX_MS)
+    if _SECONDS.fullmatch(seconds := value.strip()):
+        return min(int(seconds) * 1000, RETRY_AFTER_MAX_MS)
     try:
         until = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for numbers of twenty digits
         return None
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)

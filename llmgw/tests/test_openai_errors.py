@@ -90,6 +90,9 @@ def test_code_is_overloaded_when_ollama_is_busy() -> None:
         ("", None),
         ("9" * 400, None),
         ("Tue, 14 Nov 999999999 22:13:50 GMT", None),
+        ("Tue, 14 Nov 2023 22:13:99999999999999999999 GMT", None),
+        ("Tue, 14 Nov 2023 22:-99999999999:50 GMT", None),
+        ("\x1f7", 7_000),
         ("٣", None),
     ],
 )
