@@ -31,7 +31,7 @@ from harness.fuzz.seeds import ROOT, SEED_BYTES_MAX, dictionary_of, seeds_of
 
 WORK: Final = ROOT / "var/fuzz"
 _PROGRAM: Final = Path(__file__).parent / "under_atheris.py"
-_INPUT_SECONDS_MAX: Final = 20  # for what takes milliseconds on an idle machine
+_INPUT_SECONDS_MAX: Final = 30  # of what takes milliseconds on an idle machine
 _RSS_MB_MAX: Final = 1_024
 _REPORTS: Final = 10  # lines of progress for each target, but none sooner than
 _REPORT_SECONDS_MIN: Final = 10.0
