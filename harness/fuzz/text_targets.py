@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Final
 
 from contracts.limits import (
@@ -17,6 +18,7 @@ from harness.answer_reference import reference
 from harness.fuzz.inputs import pieces_of
 from harness.rendered import blocked_in
 from llmgw.answer import AnswerScanner, PlainScanner
+from llmgw.answer_object import is_blank
 from llmgw.faults import GenerationFault
 from llmgw.guard import Guard
 from llmgw.tests.answer_verdict import ALIASES, Verdict, verdict
@@ -26,7 +28,6 @@ from qs.ingest.page import Kind, Page
 from qs.ingest.readers import READERS
 
 _NAMES: Final = frozenset(f"c{number}" for number in range(1, ALIASES + 1))
-_THOUGHTS: Final = re.compile(r"\A(?:\s*<think>.*?(?:</think>|\Z))*", re.DOTALL)
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 
 _SINGLE_CHARS_MAX: Final = 1_024
@@ -64,8 +65,7 @@ def _plain_scanner(cuts: Sequence[Sequence[str]]) -> None:
     assert all(other == seen for other in others), (seen, others)
     assert not seen.aliases
     if seen.code is None:
-        answer = _THOUGHTS.sub("", whole)
-        assert seen.answer == (whole if answer == whole.lstrip() else answer)
+        assert seen.answer == _behind_thoughts(whole)
     elif seen.code is ReasonCode.OUTPUT_INVALID_UNICODE:
         assert _NOT_TEXT.search(whole)
     elif seen.code is ReasonCode.OUTPUT_TOO_LONG:
@@ -73,6 +73,18 @@ def _plain_scanner(cuts: Sequence[Sequence[str]]) -> None:
     else:
         assert seen.code in (ReasonCode.OUTPUT_EMPTY, ReasonCode.OUTPUT_ONLY_REASONING)
         assert not seen.answer
+
+
+def _behind_thoughts(text: str) -> str:
+    """The text without the thoughts that open it, and without what nobody sees before them."""
+    rest = text
+    while rest[_unseen(rest) :].startswith("<think>"):
+        _, _, rest = rest.partition("</think>")
+    return rest
+
+
+def _unseen(text: str) -> int:
+    return sum(1 for _ in takewhile(is_blank, text))
 
 
 _SOURCE: Final = "https://docs.example/"
