@@ -30,8 +30,15 @@ _MAY_BECOME: Final = "[［【!<:]wW"
 
 
 def deadlines_are_kept(evidence: Evidence) -> Iterator[str]:
-    """No answer ends later than its hop's limit, or than its caller said it would wait."""
-    slow = {seen.request_id for seen in evidence.seen() if seen.call.client == "stops-reading"}
+    """No answer ends later than its hop's limit, or than its caller said it would wait.
+
+    What is on its way to a client that reads slowly is that client's to fetch.
+    """
+    slow = {
+        seen.request_id
+        for seen in evidence.seen()
+        if seen.call.client == "stops-reading" or seen.call.reads_every_s
+    }
     for exchange in own_answers(evidence):
         granted = _GRANTED_S + (_STALL_S if exchange.request_id in slow else 0.0)
         granted += evidence.plan.late_s  # the request itself may come later
