@@ -172,14 +172,20 @@ class _Network:
     _faults: dict[str, list[tuple[int, HopFault]]] = field(init=False)
     _dialled: Counter[str] = field(factory=Counter, init=False)
     _breaking: list[Breaking] = field(factory=list, init=False)
+    _to_the_old_one: list[Sever] = field(factory=list, init=False)
 
     def heal(self) -> None:
-        """From here on nothing befalls anybody, and another model server has the old one's port."""
+        """From here on nothing befalls anybody, and another model server has the old one's port.
+
+        The old one has ended, and its connections with it.
+        """
         tls = _TLS if _is_secured(self.plan) else None
         usual = Behaviour(seed=self.plan.seed, latency=parse_latency(self.plan.pace))
         self.healed = Fake(usual, tls=tls)
         for breaking in self._breaking:
             breaking.mended = True
+        for sever in self._to_the_old_one:
+            sever("reset")
 
     def __attrs_post_init__(self) -> None:
         self._faults = {}
@@ -188,7 +194,7 @@ class _Network:
 
     def way(self, host: str, sever: Sever) -> Way:
         if host == MODEL:
-            return self._to_the_model(host)
+            return self._to_the_model(host, sever)
         return self._to_a_program(host, self._next_fault(host), sever)
 
     def _next_fault(self, host: str) -> HopFault | None:
@@ -215,11 +221,12 @@ class _Network:
 
         return arrives
 
-    def _to_the_model(self, host: str) -> Way:
+    def _to_the_model(self, host: str, sever: Sever) -> Way:
         link = self.log.open(MODEL, trio.current_time(), "" if self.healed else self.plan.server)
         taps = _Tap(self.log, link, "up"), _Tap(self.log, link, "down")
         if self.healed is not None:
             return Way(*taps, instead=partial(serve_trio_stream, fake=self.healed))
+        self._to_the_old_one.append(sever)
         return Way(*taps, arrives=self._arrives(host))
 
     def _to_a_program(self, host: str, fault: HopFault | None, sever: Sever) -> Way:
