@@ -31,6 +31,7 @@ LONG: Final = "How is a marathon run?"  # its answer takes some 4 s
 PACE: Final = ("--latency", "ttft=60ms,itl=15ms")
 SETTINGS: Final = {
     "BODY_TIMEOUT_MS": "300",
+    "LLM_MAX_CONCURRENCY": "32",  # nobody is to wait for a slot
 }
 HOPS: Final = ("bff", "qs", "llmgw")
 PATHS: Final = {"bff": "/chat", "qs": "/chat", "llmgw": "/v1/generate"}
