@@ -135,7 +135,12 @@ class MemoryNetwork(httpcore.AsyncNetworkBackend):
         """Dial `host`; ConnectionRefusedError when nobody listens there."""
         await trio.lowlevel.checkpoint()
         ends: list[MemoryStream] = []
-        way = self.way(host, lambda end: ends[0].sever(end))
+
+        def sever(end: End) -> None:
+            for one in ends[:1]:  # none where nobody listened
+                one.sever(end)
+
+        way = self.way(host, sever)
         if way.lost:
             await trio.sleep_forever()
         listener = self._listeners.get(host)
