@@ -5,6 +5,7 @@ theirs: which came first is the clock's business.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from math import inf
 from typing import Final
 
 from contracts.limits import LLM_MAX_CONCURRENCY
@@ -18,6 +19,7 @@ from harness.evidence import CUT, LEFT, Evidence, Seen, last_word
 from harness.hop_faults import FAULTS, Impostor
 from harness.wire_log import MODEL, Exchange
 
+_GRANTED_S: Final = 0.1
 _DRAINS: Final = frozenset({"ADMISSION_SHUTTING_DOWN", "HOP_UNREACHABLE"})
 _LATE_S: Final = 1.0  # as late as the network may be without anybody's clock running out for it
 _LEFT: Final = frozenset({LEFT, "CLIENT_DISCONNECTED"})
@@ -100,6 +102,8 @@ def _demanded(evidence: Evidence, seen: Seen) -> frozenset[str]:
     if _may_be_open(evidence):
         found.add("PROVIDER_CIRCUIT_OPEN")
     alone = alone and not _is_short(evidence, seen)
+    # An abstention is so short that its `error` may be out before a hop's connection breaks.
+    alone = alone and not (abstains and evidence.hop_faults(seen.number))
     certain = found and alone and len(_causes(evidence, seen)) == 1
     return frozenset(found if certain else {*found, usual})
 
@@ -117,12 +121,27 @@ def _of_the_clock(evidence: Evidence, seen: Seen) -> set[str]:
     loads = plan.environ.get("LLM_PRELOAD") == "true"
     if _is_short(evidence, seen):
         found |= {"HOP_TIMEOUT", "PROVIDER_TIMEOUT"}
+    if not _streams_inside(evidence, seen) and _wrote_too_long(evidence, seen):
+        found.add("PROVIDER_TIMEOUT")
     if loads and (plan.server or _is_short(evidence, seen)):
         found.add("PROVIDER_LOADING")
     if any(hold.host == MODEL for hold in plan.holds) and plan.late_s > _LATE_S:
         found |= {"PROVIDER_FIRST_TOKEN_TIMEOUT", "PROVIDER_IDLE_TIMEOUT"}
         found |= {"PROVIDER_CONNECT_TIMEOUT"} if plan.server else set()
     return found
+
+
+def _wrote_too_long(evidence: Evidence, seen: Seen) -> bool:
+    """Whether the gateway left the model when its own limit had passed, and no sooner."""
+    asked = [it.asked_at for it in evidence.by_host["llmgw"] if it.request_id == seen.request_id]
+    left = [call.client_left_at for call in evidence.model_calls(seen.topic)]
+    due = min(asked, default=inf) + LIMITS_S["llmgw"] - _GRANTED_S
+    return any(at is not None and at >= due for at in left)
+
+
+def _streams_inside(evidence: Evidence, seen: Seen) -> bool:
+    """Whether the model is asked for a stream."""
+    return seen.call.stream and "false" not in evidence.plan.environ.values()
 
 
 def _reads_on(seen: Seen) -> bool:
@@ -140,9 +159,7 @@ def _causes(evidence: Evidence, seen: Seen) -> list[str]:
 
 def _of_scenario(evidence: Evidence, seen: Seen, name: str) -> set[str]:
     """The codes of its row; an inner hop that does not stream has the plain mode's."""
-    ends = CATALOGUE[name].ends
-    streams = seen.call.stream and "false" not in evidence.plan.environ.values()
-    return {ends.of(streams)}
+    return {CATALOGUE[name].ends.of(_streams_inside(evidence, seen))}
 
 
 def _passes(evidence: Evidence, seen: Seen) -> bool:
