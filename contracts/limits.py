@@ -59,10 +59,10 @@ JSON_DEPTH: Final = 32
 
 # Calls at once at the model server, and calls that wait. A local server generates for a handful
 # side by side; a queue of more than twice as many would only time out.
-LLM_MAX_CONCURRENCY: Final = 16
-LLM_MAX_CONCURRENCY_MAX: Final = 10_000
-LLM_MAX_QUEUE: Final = 32
-LLM_MAX_QUEUE_MAX: Final = 100_000
+LLM_CALLS_DEFAULT: Final = 16
+LLM_CALLS_MAX: Final = 10_000
+LLM_QUEUE_DEFAULT: Final = 32
+LLM_QUEUE_MAX: Final = 100_000
 
 # Time (CONTRACT §6): defaults, in milliseconds.
 BFF_CHAT_TIMEOUT_MS: Final = 20_000

@@ -131,14 +131,14 @@ class GatewaySettings(HopSettings):
     )
     max_concurrency: int = setting(
         "LLM_MAX_CONCURRENCY",
-        limits.LLM_MAX_CONCURRENCY,
-        integer(1, limits.LLM_MAX_CONCURRENCY_MAX),
+        limits.LLM_CALLS_DEFAULT,
+        integer(1, limits.LLM_CALLS_MAX),
         "how many calls ask the model server at once; what it can serve side by side",
     )
     max_queue: int = setting(
         "LLM_MAX_QUEUE",
-        limits.LLM_MAX_QUEUE,
-        integer(0, limits.LLM_MAX_QUEUE_MAX),
+        limits.LLM_QUEUE_DEFAULT,
+        integer(0, limits.LLM_QUEUE_MAX),
         "how many more calls wait for a slot; who comes then is turned away",
     )
     queue_timeout_ms: int = setting(

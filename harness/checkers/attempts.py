@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import inf
 from typing import Final
 
-from contracts.limits import LLM_MAX_CONCURRENCY
+from contracts.limits import LLM_CALLS_DEFAULT
 from harness.attempts import granted
 from harness.checkers.answers import own_answers
 from harness.evidence import Evidence, ModelCall, Seen
@@ -48,7 +48,7 @@ def servers_wish_is_kept(evidence: Evidence) -> Iterator[str]:
 
 def slots_are_kept(evidence: Evidence) -> Iterator[str]:
     """Never more calls of the model at the same time than LLM_MAX_CONCURRENCY."""
-    slots = int(evidence.plan.environ.get("LLM_MAX_CONCURRENCY", LLM_MAX_CONCURRENCY))
+    slots = int(evidence.plan.environ.get("LLM_MAX_CONCURRENCY", LLM_CALLS_DEFAULT))
     open_now: list[ModelCall] = []
     for call in sorted(evidence.model, key=lambda call: call.began_at):
         late_s = evidence.plan.late_s  # by which a server may learn that its client left

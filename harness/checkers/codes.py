@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from math import inf
 from typing import Final
 
-from contracts.limits import LLM_MAX_CONCURRENCY
+from contracts.limits import LLM_CALLS_DEFAULT
 from contracts.reasons import ReasonCode
 from fakes.openai_compat_server.catalogue import CATALOGUE
 from harness.attempts import OPENS_AFTER, granted
@@ -189,7 +189,7 @@ def _may_be_open(evidence: Evidence) -> bool:
 
 def _of_a_queue(evidence: Evidence) -> set[str]:
     """The codes of a queue, where there are more calls than slots."""
-    slots = int(evidence.plan.environ.get("LLM_MAX_CONCURRENCY", LLM_MAX_CONCURRENCY))
+    slots = int(evidence.plan.environ.get("LLM_MAX_CONCURRENCY", LLM_CALLS_DEFAULT))
     crowded = len(evidence.plan.calls) > slots
     return {"ADMISSION_QUEUE_FULL", "ADMISSION_QUEUE_TIMEOUT"} if crowded else set()
 
@@ -250,8 +250,19 @@ def _times_asked(evidence: Evidence, exchange: Exchange) -> int:
     links = evidence.wire.links
     return sum(
         one.request_id == exchange.request_id
+        and _was_taken(evidence, one)
         and not isinstance(getattr(FAULTS.get(links[one.link].fault), "what", None), Impostor)
         for one in evidence.by_host[exchange.host]
+    )
+
+
+def _was_taken(evidence: Evidence, exchange: Exchange) -> bool:
+    """Whether the other end read any of it: it may have closed while this was on its way."""
+    return any(
+        record.link == exchange.link
+        and (record.way, record.what) == ("up", "taken")
+        and record.at >= exchange.asked_at
+        for record in evidence.wire.records
     )
 
 
