@@ -41,6 +41,7 @@ from harness.world import MODEL_HOST, World, open_world
 from llmgw.model_state import PROBE_AGAIN_S, PROBE_S
 
 BFF_URL: Final = "http://bff"
+_FELT_S: Final = 0.25  # as CONTRACT §6 has it
 # Longer than any program keeps a connection that nobody uses; and before that, the gateway asks a
 # server that was healed what it had not learned of it.
 _QUIET_S: Final = 90.0 + PROBE_AGAIN_S + PROBE_S
@@ -77,6 +78,8 @@ async def _play(plan: Plan) -> Evidence:
         tasks = tasks_there_are()
         await _calls(plan, world)
         ended_at = trio.current_time()
+        # Who has left is felt on every hop first: what is under way is not the new server's.
+        await trio.sleep(_FELT_S + plan.late_s)
         network.heal()
         recovered = None if plan.drains else await _recovery(plan, world)
         await trio.sleep(_QUIET_S)
