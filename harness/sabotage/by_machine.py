@@ -127,6 +127,7 @@ def settings_of(modules: Collection[str]) -> str:
         "also_copy": ["hop", "bff", "qs", "fakes", "harness", "scripts", "docs", "conftest.py"],
         "pytest_add_cli_args": ["-p", "pytest_trio.plugin", "-k", _TIMED],
         "pytest_add_cli_args_test_selection": list(tests),
+        "timeout_multiplier": 5.0,  # mutmut's own 15 is a minute for each endless loop
         "track_dependencies": False,
         "use_git_change_detection": False,
     }
