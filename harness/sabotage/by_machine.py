@@ -46,7 +46,7 @@ CORES: Final[Mapping[str, tuple[str, ...]]] = {
 _TIMED: Final = "not linear and not cost_per and not neither_time"
 # A property that breaks needs no smallest example here, and the same texts are tried each time.
 _CONFTEST: Final = '''
-from hypothesis import Phase, is_hypothesis_test, settings
+from hypothesis import HealthCheck, Phase, is_hypothesis_test, settings
 
 settings.register_profile(
     "mutants",
@@ -55,6 +55,7 @@ settings.register_profile(
     derandomize=True,
     deadline=None,
     database=None,
+    suppress_health_check=(HealthCheck.too_slow,),
 )
 settings.load_profile("mutants")
 
