@@ -46,7 +46,7 @@ CORES: Final[Mapping[str, tuple[str, ...]]] = {
 _TIMED: Final = "not linear and not cost_per and not neither_time"
 # A property that breaks needs no smallest example here, and the same texts are tried each time.
 _CONFTEST: Final = '''
-from hypothesis import Phase, is_hypothesis_test, settings
+from hypothesis import HealthCheck, Phase, is_hypothesis_test, settings
 
 settings.register_profile(
     "mutants",
@@ -55,6 +55,7 @@ settings.register_profile(
     derandomize=True,
     deadline=None,
     database=None,
+    suppress_health_check=(HealthCheck.too_slow,),
 )
 settings.load_profile("mutants")
 
@@ -127,6 +128,7 @@ def settings_of(modules: Collection[str]) -> str:
         "also_copy": ["hop", "bff", "qs", "fakes", "harness", "scripts", "docs", "conftest.py"],
         "pytest_add_cli_args": ["-p", "pytest_trio.plugin", "-k", _TIMED],
         "pytest_add_cli_args_test_selection": list(tests),
+        "timeout_multiplier": 5.0,  # mutmut's own 15 is a minute for each endless loop
         "track_dependencies": False,
         "use_git_change_detection": False,
     }

@@ -530,3 +530,13 @@ def test_stream_up_to_its_cap_is_read(cap: int) -> None:
 def test_payload_is_compact() -> None:
     assert b'": ' not in encode_call(CALL)
     assert b", " not in encode_call(evolve(CALL, schema=None))
+
+
+def test_nothing_comes_of_an_event_without_data() -> None:
+    assert stream(b"event: ping\n\n" + chunk({"content": "a"})) == [ModelNamed("m"), Content("a")]
+
+
+def test_no_byte_past_the_cap_completes_an_event() -> None:
+    body = chunk({"content": "a"})
+    decoder = StreamDecoder(max_body_bytes=len(body) - 1)
+    assert run(decoder, [body[:-1], body[-1:]]) == [ReasonCode.PROVIDER_TOO_LARGE]
