@@ -10,6 +10,7 @@ after Ctrl-C.
 
 import argparse
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -103,4 +104,6 @@ def _summary(ended: Sequence[Ended]) -> None:
 
 
 if __name__ == "__main__":
+    # A script's background is deaf to Ctrl-C; whoever sends it means it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())

@@ -10,6 +10,7 @@ when no checker spoke, 1 when one did, 2 for arguments that make no sense, 130 a
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -118,4 +119,6 @@ def _one(plan: Plan, wire: bool) -> int:
 
 
 if __name__ == "__main__":
+    # A script's background is deaf to Ctrl-C; whoever sends it means it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())
