@@ -198,9 +198,9 @@ def test_cap_is_for_one_frame_and_comments_are_free() -> None:
 @pytest.mark.parametrize("over", [0, 1])
 def test_cap_counts_every_line_with_its_end_and_anew_for_each_frame(over: int) -> None:
     lines = [b"data:" + b"x" * 20] * 3
-    last = b"data:".ljust(CAP - 3 * (len(lines[0]) + 1) + over, b"x")
+    last = b"data:".ljust(CAP - 3 * (len(lines[0]) + 1) - 1 + over, b"x")
     frame = b"\n".join([*lines, last]) + b"\n\n"
-    assert len(frame) == CAP + 2 + over, "but for the two ends of lines that close it"
+    assert len(frame) == CAP + 1 + over, "but for the blank line that closes it"
     decoder = Decoder(CAP)
     for _ in range(3):
         decoder.feed(frame)
