@@ -8,6 +8,7 @@ after Ctrl-C.
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -147,4 +148,6 @@ def _summary(mutants: Sequence[Mutant], ended: Mapping[str, Ended], took_s: floa
 
 
 if __name__ == "__main__":
+    # A SIGTERM is a Ctrl-C too: neither leaves a process or a copy behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -44,26 +44,6 @@ CORES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 # Tests of how long something takes say nothing where seven things are changed and two run at once.
 _TIMED: Final = "not linear and not cost_per and not neither_time"
-# A property that breaks needs no smallest example here, and the same texts are tried each time.
-_CONFTEST: Final = '''
-from hypothesis import HealthCheck, Phase, is_hypothesis_test, settings
-
-settings.register_profile(
-    "mutants",
-    max_examples=30,
-    phases=(Phase.explicit, Phase.generate),
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=(HealthCheck.too_slow,),
-)
-settings.load_profile("mutants")
-
-
-def pytest_collection_modifyitems(items):
-    """Examples first: they are quick, and most mutants die of one."""
-    items.sort(key=lambda item: is_hypothesis_test(getattr(item, "function", None)))
-'''
 _NOTICED: Final = frozenset({"killed", "timeout", "segfault", "suspicious"})
 _RESULT: Final = re.compile(r"\s*(?P<name>(?P<module>\S+?)\.x[_ǁ]\S+): (?P<status>.+)")
 
@@ -140,7 +120,6 @@ def _prepared(modules: Collection[str]) -> Path:
     """A new copy of the tree, ready for mutmut."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     tree = copied(ROOT, FOLDER / "tree")
-    (tree / "conftest.py").write_text(_CONFTEST, encoding="utf-8")
     with (tree / "pyproject.toml").open("a", encoding="utf-8") as project:
         project.write(settings_of(modules))
     return tree

@@ -36,6 +36,28 @@ NOT_COPIED: Final = (
     ".hypothesis",
 )
 
+# What is drawn at random is the same in each trial. A property that breaks needs no smallest
+# example, and how long drawing takes is no law: a busy machine would kill what nobody noticed.
+_CONFTEST: Final = '''
+from hypothesis import HealthCheck, Phase, is_hypothesis_test, settings
+
+settings.register_profile(
+    "mutants",
+    max_examples=30,
+    phases=(Phase.explicit, Phase.generate),
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=(HealthCheck.too_slow,),
+)
+settings.load_profile("mutants")
+
+
+def pytest_collection_modifyitems(items):
+    """Examples first: they are quick, and most mutants die of one."""
+    items.sort(key=lambda item: is_hypothesis_test(getattr(item, "function", None)))
+'''
+
 _TAIL_LINES: Final = 12
 # pytest's exit status: tests failed. All others but 0 mean that they could not be run.
 _FAILED: Final = 1
@@ -61,8 +83,9 @@ class Ended:
 
 
 def copied(root: Path, into: Path) -> Path:
-    """A copy of the tree, sources only."""
+    """A copy of the tree, sources only, and with how its properties are to be tried."""
     shutil.copytree(root, into, ignore=shutil.ignore_patterns(*NOT_COPIED), symlinks=True)
+    (into / "conftest.py").write_text(_CONFTEST, encoding="utf-8")
     return into
 
 

@@ -124,15 +124,16 @@ def test_only_failed_tests_kill(status: int | None, hangs: bool, verdict: Verdic
     assert judged(status, hangs=hangs) is verdict
 
 
-def test_copy_holds_sources_and_nothing_else(tmp_path: Path) -> None:
+def test_copy_holds_sources_and_how_to_try_them(tmp_path: Path) -> None:
     root = planted(tmp_path / "tree", row())
     for name in (".venv", "var", "__pycache__", ".git"):
         (root / name).mkdir()
         (root / name / "x").touch()
     copy = copied(root, tmp_path / "copy")
     assert {path.name for path in copy.iterdir()} == {
-        "even.py", "test_even.py", "pyproject.toml", "harness",
+        "even.py", "test_even.py", "pyproject.toml", "harness", "conftest.py",
     }  # fmt: skip
+    assert not (root / "conftest.py").exists()
 
 
 async def test_stale_mutant_is_not_planted(tmp_path: Path) -> None:

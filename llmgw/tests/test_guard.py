@@ -59,6 +59,7 @@ PASSES = [
     "</ and <1 and <!> and <",
     "Mail <mailto:a@b.example>, or <note: this>, <a:b<c> and <x:y",
     "if a <b XX, c, and a <b / = c",
+    "Look at <https://docs.example/>, and at awww.more.example, ![sic]X",
     "한국어 [c1] 日本語。 https://docs.example/faq/page.html#top。",
 ]
 
@@ -74,6 +75,15 @@ BLOCKED = [
     ("![](http://evil.example/x.png)", URL),
     ("![a[b]c](x)", URL),
     ("![alt][ref]", URL),
+    ("![a\\](x)](x)", URL),
+    ("![a\\]](x)", URL),
+    ("![a\\\\](x)", URL),
+    ("![a\\[](x)", URL),
+    ("aw[c9]", MARKER),
+    ("w[c9]", MARKER),
+    ("<br ", URL),
+    ("<li x", URL),
+    ("<tel:X1>", URL),
     ("<script>", URL),
     ("</div>", URL),
     ("<br/>", URL),
