@@ -59,6 +59,7 @@ PASSES = [
     "</ and <1 and <!> and <",
     "Mail <mailto:a@b.example>, or <note: this>, <a:b<c> and <x:y",
     "if a <b XX, c, and a <b / = c",
+    "A [rooted](/page.html) link, key:/value, see a:b/c, data:/x/y and data:/x",
     "Look at <https://docs.example/>, and at awww.more.example, ![sic]X",
     "한국어 [c1] 日本語。 https://docs.example/faq/page.html#top。",
 ]
@@ -79,11 +80,15 @@ BLOCKED = [
     ("![a\\]](x)", URL),
     ("![a\\\\](x)", URL),
     ("![a\\[](x)", URL),
+    ("(:[c9]", MARKER),
+    ("note:[c9]", MARKER),
     ("aw[c9]", MARKER),
     ("w[c9]", MARKER),
     ("<br ", URL),
     ("<li x", URL),
     ("<tel:X1>", URL),
+    ("<" + "s" * 32 + ":x>", URL),
+    ("data:a/b", URL),
     ("<script>", URL),
     ("</div>", URL),
     ("<br/>", URL),
@@ -171,6 +176,11 @@ def test_fault_says_what_it_was_and_quotes_nothing(text: str, detail: str) -> No
         guard.feed(text)
         guard.close()
     assert caught.value.detail == detail
+
+
+def test_a_scheme_alone_is_text_when_no_url_is_known() -> None:
+    guard = Guard((), [], [])
+    assert guard.feed("http:// and https://") + guard.close() == "http:// and https://"
 
 
 def test_no_marker_is_known_when_nothing_is_cited() -> None:
