@@ -36,7 +36,8 @@ help: ## this list
 	@echo "Settings come from the environment, then from .env.local (.env.example lists them)."
 
 # `exec` makes the supervisor make's own child, so that a SIGTERM to make reaches it.
-run: preflight-run $(RUN_SET) ## set up, ingest docs/, start the four programs; Ctrl-C stops them
+# LLM=llamacpp brings a real model server; LLM=http://… uses one that runs.
+run: preflight-run $(RUN_SET) $(if $(filter llamacpp,$(LLM)),$(FIDELITY_SET)) ## set up, ingest docs/, start all: make run [LLM=llamacpp]; Ctrl-C stops them
 	@exec $(BIN)/python -m scripts.run --end-with-parent
 
 setup: preflight $(RUN_SET) ## the environment in .venv, alone
