@@ -21,9 +21,10 @@ from hop.incoming import Call, Received, Refusal, known_caller
 from hop.lifetime import HopApp
 from hop.program import Program
 from hop.stream import collected, streamed
+from qs.blocking import in_worker_threads
 from qs.config import QueryServiceSettings
 from qs.retrieval.port import Retriever
-from qs.retrieval.sqlite_index import SqliteIndex, in_worker_threads
+from qs.retrieval.sqlite_index import SqliteIndex
 from qs.turn import Turn
 
 _SEARCH_THREADS = 4
