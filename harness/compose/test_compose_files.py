@@ -163,7 +163,7 @@ def test_only_the_bff_and_the_model_can_be_reached_and_from_this_machine_alone(
     for name, service in seen(compose):
         for port in _ports(service):
             assert port["host_ip"] == "127.0.0.1", name
-            published.add((name, port["published"], port["target"]))
+            published.add((name, port["published"], int(port["target"])))
     assert published == {
         ("bff", "8088", 8088),
         ("ollama", "11434", 8000),
