@@ -83,6 +83,11 @@ DRAIN_NOTICE_MS: Final = 500
 DRAIN_TIMEOUT_MS: Final = 3_000
 DRAIN_FLUSH_MS: Final = 1_000
 CLEANUP_MS: Final = 250
+SPANS_FLUSH_MS: Final = 400
+
+# Spans that wait to be sent: the standard's own bound, and batches that are encoded in a moment.
+SPANS_HELD: Final = 2_048
+SPANS_BATCH: Final = 128
 
 assert TOP_K_DEFAULT <= TOP_K_MAX <= CHUNKS, "whatever is retrieved must fit the gateway's request"
 assert CITATIONS_MAX < CHUNKS
@@ -95,4 +100,5 @@ assert BFF_CHAT_TIMEOUT_MS > QS_CHAT_TIMEOUT_MS > LLM_TIMEOUT_MS + QS_RETRIEVAL_
 assert LLM_TIMEOUT_MS > LLM_QUEUE_TIMEOUT_MS
 assert LLM_TIMEOUT_MS > LLM_FIRST_TOKEN_TIMEOUT_MS > LLM_IDLE_TIMEOUT_MS > LLM_CONNECT_TIMEOUT_MS
 assert DRAIN_NOTICE_MS < DRAIN_TIMEOUT_MS
-assert DRAIN_TIMEOUT_MS + DRAIN_FLUSH_MS < 5_000, "a drained program is gone within 5 s"
+assert DRAIN_TIMEOUT_MS + DRAIN_FLUSH_MS + SPANS_FLUSH_MS < 5_000, "drained, it is gone within 5 s"
+assert SPANS_BATCH < SPANS_HELD

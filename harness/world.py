@@ -38,6 +38,7 @@ from hop.metrics import Metrics
 from hop.program import Program
 from hop.run import serving_limits
 from hop.settings import HopSettings, load
+from hop.spans import Span, Spans
 from llmgw.app import make_llmgw, make_models
 from llmgw.config import GatewaySettings
 from qs.app import make_qs
@@ -80,6 +81,7 @@ class Running:
     program: Program
     out: io.StringIO
     stop: trio.Event
+    spans: list[Span]  # those that have ended, in that order
 
     def lines(self) -> list[dict[str, object]]:
         """Its log lines so far."""
@@ -174,11 +176,13 @@ async def open_world(
     search: Retriever | None = None,
     way: Callable[[str, Sever], Way] = clear_way,
     tls: Tls | None = None,
+    traced: bool = True,
 ) -> AsyncIterator[World]:
     """The chain, running. `environ` is what the programs would find in theirs.
 
     `search` stands in for the engine that finds `hits`; `way` is the network's. With `tls` the
-    model server is behind TLS, as MODEL_HOST, and the programs trust its authority alone.
+    model server is behind TLS, as MODEL_HOST, and the programs trust its authority alone. Spans are
+    kept where the world is `traced`.
     """
     secured = {"LLM_BASE_URL": f"https://{MODEL_HOST}/v1"} if tls else {}
     env = {**URLS, **secured, **(environ or {})}
@@ -189,7 +193,8 @@ async def open_world(
         fake = Fake(behaviour or Behaviour(), tls=tls, journal=journal)
         world = World(network, fake, FixedRetriever(hits), client)
         engine = search or world.retriever
-        await _Builder(world, stack, env, random.Random(seed), engine).start(only)
+        dice, span_dice = random.Random(seed), random.Random(f"spans of {seed}")
+        await _Builder(world, stack, env, dice, engine, traced, span_dice).start(only)
         yield world
         nursery.cancel_scope.cancel()
 
@@ -201,6 +206,8 @@ class _Builder:
     environ: Mapping[str, str]
     dice: random.Random
     engine: Retriever
+    traced: bool
+    span_dice: random.Random
 
     async def start(self, only: Sequence[str]) -> None:
         if "model" in only:
@@ -237,9 +244,16 @@ class _Builder:
     def _program(self, settings: HopSettings) -> Program:
         out = io.StringIO()
         log = make_log(settings.SERVICE, "debug", out)
-        program = Program(settings, log, Metrics(settings.SERVICE), Drain(), self._hex)
-        self.world.programs[settings.SERVICE] = Running(program, out, trio.Event())
+        ended: list[Span] = []
+        spans = Spans(self._span_hex, trio.current_time, ended.append) if self.traced else None
+        metrics = Metrics(settings.SERVICE)
+        program = Program(settings, log, metrics, Drain(), self._hex, spans=spans)
+        self.world.programs[settings.SERVICE] = Running(program, out, trio.Event(), ended)
         return program
+
+    def _span_hex(self, digits: int) -> str:
+        """Apart from all other dice, so that a world runs the same with spans and without."""
+        return f"{self.span_dice.getrandbits(4 * digits):0{digits}x}"
 
     def _hex(self, digits: int) -> str:
         return f"{self.dice.getrandbits(4 * digits):0{digits}x}"
