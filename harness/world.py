@@ -30,6 +30,7 @@ from fakes.openai_compat_server.over_trio import serve_trio_stream
 from fakes.openai_compat_server.scenario import Listening
 from harness.memory_stream import MemoryStream
 from harness.net import MemoryListener, MemoryNetwork, Sever, Way, clear_way, serve_memory
+from harness.telemetry import Told, told_by
 from hop.call import make_client
 from hop.exchange import ResponseBytes
 from hop.lifetime import Drain, HopApp
@@ -82,10 +83,16 @@ class Running:
     out: io.StringIO
     stop: trio.Event
     spans: list[Span]  # those that have ended, in that order
+    begun: list[str]  # the ids of all that began
 
     def lines(self) -> list[dict[str, object]]:
         """Its log lines so far."""
         return [json.loads(line) for line in self.out.getvalue().splitlines()]
+
+    def told(self) -> Told:
+        """Its spans and figures so far."""
+        service, metrics = self.program.settings.SERVICE, self.program.metrics
+        return told_by(service, self.begun, self.spans, metrics)
 
     def ended(self) -> list[dict[str, object]]:
         """The closing line of each call."""
@@ -244,16 +251,19 @@ class _Builder:
     def _program(self, settings: HopSettings) -> Program:
         out = io.StringIO()
         log = make_log(settings.SERVICE, "debug", out)
+        begun: list[str] = []
         ended: list[Span] = []
-        spans = Spans(self._span_hex, trio.current_time, ended.append) if self.traced else None
+
+        def span_hex(digits: int) -> str:
+            """Apart from all other dice: a world runs the same with spans and without."""
+            begun.append(f"{self.span_dice.getrandbits(4 * digits) or 1:0{digits}x}")
+            return begun[-1]
+
+        spans = Spans(span_hex, trio.current_time, ended.append) if self.traced else None
         metrics = Metrics(settings.SERVICE)
         program = Program(settings, log, metrics, Drain(), self._hex, spans=spans)
-        self.world.programs[settings.SERVICE] = Running(program, out, trio.Event(), ended)
+        self.world.programs[settings.SERVICE] = Running(program, out, trio.Event(), ended, begun)
         return program
-
-    def _span_hex(self, digits: int) -> str:
-        """Apart from all other dice, so that a world runs the same with spans and without."""
-        return f"{self.span_dice.getrandbits(4 * digits):0{digits}x}"
 
     def _hex(self, digits: int) -> str:
         return f"{self.dice.getrandbits(4 * digits):0{digits}x}"

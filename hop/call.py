@@ -21,7 +21,7 @@ from contracts.strict_json import ContractViolation
 from hop.exchange import ResponseBytes, send
 from hop.metrics import Metrics
 from hop.pool import make_transport
-from hop.spans import span
+from hop.spans import at, span
 
 _STATUS_OK = 200
 _STATUS_UNAUTHORIZED = 401
@@ -176,6 +176,7 @@ class NextHop:
         with self.metrics.upstream_streams.track_inprogress(), span("POST", "client") as part:
             part.set("http.request.method", "POST")
             part.set("url.full", url)
+            at(part, url)
             with mapped():
                 reply = Reply(ResponseBytes(await send(self.client, make)))
             part.set("http.response.status_code", reply.response.status_code)

@@ -30,6 +30,7 @@ from hop.waiting import Waits, begin, waiting
 
 T = TypeVar("T")
 _DEADLINE = "x-deadline-ms"
+_STATUS_OK = 200
 
 
 class Refusal(Exception):
@@ -177,6 +178,8 @@ class Call:
         span.set("http.request.method", self.request.method)
         span.set("url.scheme", self.request.scheme)
         span.set("url.path", self.request.path)
+        span.set("http.route", span.name.partition(" ")[2])
+        span.set("http.response.status_code", _http_of(outcome))
         span.set("bsl.request_id", self.ids.request_id)
         span.set("bsl.status", outcome.status)
         span.set("bsl.reason_code", outcome.reason_code)
@@ -222,6 +225,13 @@ def known_caller(call: Call, keys: Keys) -> None:
             "a key that is taken here is needed, as x-api-key or as Authorization: Bearer",
         )
     call.caller = caller
+
+
+def _http_of(outcome: Outcome) -> int | None:
+    """The status that was answered; None where nobody was there to be answered."""
+    if outcome.status == "error" and outcome.reason_code is not None:
+        return outcome.reason_code.http
+    return _STATUS_OK if outcome.status in ("ok", "fallback") else None
 
 
 def _name_of(request: HopRequest) -> str:

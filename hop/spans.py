@@ -15,6 +15,7 @@ Attributes never hold text of questions, passages or answers. No I/O, and no clo
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final, Literal, Self
+from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 
@@ -23,6 +24,7 @@ from hop.tracing import CallIds, NewHex, nonzero, traceparent
 Kind = Literal["internal", "server", "client"]
 Value = str | int | float | bool | tuple[str, ...]
 ATTRIBUTE_CHARS: Final = 256  # a model's name may come from a client or a server
+_PORTS: Final = {"http": 80, "https": 443}
 _current: ContextVar["Span | None"] = ContextVar("span", default=None)
 
 
@@ -121,6 +123,14 @@ class Spans:
         span = Span(self, name, "server", ids.trace_id, ids.parent_id, ids.flags)
         _current.set(span)
         return span
+
+
+def at(part: Span | Nothing, address: str) -> None:
+    """Who is called in a part: the host of a url and its port."""
+    if isinstance(part, Span):
+        url = urlsplit(address)
+        part.set("server.address", url.hostname)
+        part.set("server.port", url.port or _PORTS.get(url.scheme))
 
 
 def onward() -> dict[str, str]:

@@ -11,14 +11,13 @@ the number of series has a bound. On the span stands what was asked for and what
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
-from urllib.parse import urlsplit
 
 from attrs import define, field
 from prometheus_client import CollectorRegistry, Histogram
 
 from contracts.reasons import ReasonCode
 from hop.metrics import DURATION_S, FIRST_TOKEN_S, OUTPUT_TOKEN_S, Metrics
-from hop.spans import ATTRIBUTE_CHARS, Nothing, Span, span
+from hop.spans import ATTRIBUTE_CHARS, Nothing, Span, at, span
 from llmgw.config import GatewaySettings
 from llmgw.faults import GenerationFault
 from llmgw.providers.port import (
@@ -115,9 +114,7 @@ class ModelFigures:
         part.set("gen_ai.request.stream", call.stream)
         part.set("gen_ai.output.type", "json" if call.schema is not None else "text")
         if self._settings.provider != "toy":
-            server = urlsplit(self._settings.base_url)
-            part.set("server.address", server.hostname)
-            part.set("server.port", server.port)
+            at(part, self._settings.base_url)
 
 
 @define
