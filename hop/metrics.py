@@ -105,6 +105,10 @@ class Metrics:
         """A gauge of what is read whenever somebody looks."""
         self._gauge(name, about).set_function(read)
 
+    def counter(self, name: str, about: str) -> Counter:
+        """A count of one thing that only this program has."""
+        return Counter(name, about, ["service"], registry=self.registry).labels(self._service)
+
     def tokens(self, prompt: int, completion: int) -> None:
         """What one attempt at a generation used."""
         self._tokens.labels(self._service, "prompt").inc(prompt)

@@ -8,7 +8,8 @@ A span that ends is put into a queue and the call goes on. What does not fit is 
 a collector that is slow, dead or wrong costs `SPANS_HELD` spans of memory and nothing else. A batch
 that could not be delivered stays and is tried again; one that was refused is dropped. Sending has
 an HTTP client of its own, since the program's may go through the model server's proxy, and it lives
-in a nursery that ends with the program: the last batches have `SPANS_FLUSH_MS`.
+in a nursery that ends with the program: the last batches have `SPANS_FLUSH_MS`, or less where the
+drain leaves less of the time in which a program must be gone.
 """
 
 import time
@@ -22,7 +23,15 @@ import httpx
 import trio
 from attrs import define, field
 
-from contracts.limits import SPANS_BATCH, SPANS_FLUSH_MS, SPANS_HELD
+from contracts.limits import (
+    DRAIN_FLUSH_MS,
+    GONE_MS,
+    SPANS_BATCH,
+    SPANS_FLUSH_LEAST_MS,
+    SPANS_FLUSH_MS,
+    SPANS_HELD,
+    SPOOL_FLUSH_MS,
+)
 from hop.call import make_client
 from hop.exchange import ResponseBytes, send
 from hop.log import Log
@@ -51,6 +60,7 @@ class Exporter:
     headers: Mapping[str, str] = field(repr=False)
     log: Log
     metrics: Metrics
+    flush_s: float = SPANS_FLUSH_MS / 1000
     now: Clock = trio.current_time
     transport: httpx.AsyncBaseTransport | None = None  # None: the system's network
     _held: deque[Span] = field(factory=deque, init=False)
@@ -63,7 +73,8 @@ class Exporter:
         if not settings.otlp_endpoint:
             return None
         url = settings.otlp_endpoint + _PATH
-        return cls(settings.SERVICE, url, headers_in(settings.otlp_headers), log, metrics)
+        headers, flush_s = headers_in(settings.otlp_headers), _flush_s(settings.drain_timeout_ms)
+        return cls(settings.SERVICE, url, headers, log, metrics, flush_s)
 
     def spans(self, new_hex: NewHex) -> Spans:
         """Spans that come here when they end."""
@@ -80,13 +91,13 @@ class Exporter:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Send while this is open; at its end, what is left, within SPANS_FLUSH_MS."""
+        """Send while this is open; at its end, what is left, within `flush_s`."""
         async with make_client(self.transport) as client:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run, client)
                 yield
                 nursery.cancel_scope.cancel()
-            with trio.move_on_after(SPANS_FLUSH_MS / 1000):
+            with trio.move_on_after(self.flush_s):
                 await self._send_all(client)
 
     async def _run(self, client: httpx.AsyncClient) -> None:
@@ -138,3 +149,9 @@ class Exporter:
             self.log.info("spans are taken", detail=detail)
         else:
             self.log.warning("spans are not taken", detail=f"{self.url}: {detail}")
+
+
+def _flush_s(drain_timeout_ms: int) -> float:
+    """What is left of the time in which a program must be gone, when all else took its own."""
+    others_ms = drain_timeout_ms + DRAIN_FLUSH_MS + SPOOL_FLUSH_MS + SPANS_FLUSH_LEAST_MS
+    return min(SPANS_FLUSH_MS, max(SPANS_FLUSH_LEAST_MS, GONE_MS - others_ms)) / 1000

@@ -26,3 +26,7 @@ class Program:
     new_hex: NewHex
     now: Clock = trio.current_time
     spans: Spans | None = None  # None: nobody collects them
+
+
+class CannotServe(Exception):
+    """A program's own resource is not what it needs; the message says what to do about it."""

@@ -23,6 +23,7 @@ from hop.waiting import waiting
 from qs.config import QueryServiceSettings
 from qs.llmgw_client import Generation
 from qs.retrieval.port import Hit, RetrievalFault, Retriever, best_score
+from qs.store.recorder import RecordingSink
 
 
 @frozen
@@ -35,13 +36,14 @@ class Turn:
     request: ChatRequest
     stream: bool
 
-    async def tell(self, sink: EventSink) -> None:
+    async def tell(self, sink: RecordingSink) -> None:
         """The whole turn, to `done`."""
         await sink.begin()
         try:
             with span("retrieve") as part:
                 hits = await self._retrieve(sink.call)
                 part.set("bsl.hits", len(hits))
+            sink.found(hits)
             if hits:
                 await sink.emit(SourcesFound(tuple(_source(hit) for hit in hits)))
             if gate := self._gate(hits):
