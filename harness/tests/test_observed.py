@@ -11,6 +11,7 @@ import pkgutil
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
 from functools import cache
 from math import inf
 from pathlib import Path
@@ -249,7 +250,7 @@ def values_of(name: str) -> set[object]:
         ("gen_ai.output.type", gen_ai_attributes.GenAiOutputTypeValues),
     ],
 )
-def test_values_are_the_standards_words(name: str, words: type) -> None:
+def test_values_are_the_standards_words(name: str, words: type[Enum]) -> None:
     found = values_of(name)
     assert found and found <= {word.value for word in words}
 

@@ -100,17 +100,14 @@ def spans_in(body: bytes) -> Sequence[TheirSpan]:
 
 
 def one_span(now: Callable[[], float]) -> Span:
-    ended: list[Span] = []
-    exporter = Exporter(
-        "probe", "http://c/", {}, make_log("probe", "info", io.StringIO()), Metrics("probe"), now
-    )
+    log = make_log("probe", "info", io.StringIO())
+    exporter = Exporter("probe", "http://c/", {}, log, Metrics("probe"), now=now)
     spans = exporter.spans(lambda digits: "ab12" * (digits // 4))
     span = Span(spans, "chat m", "client", TRACE, CALLER, "01")
     for value in ("text", 7, 0.5, True, ("stop",)):
         span.set(f"bsl.{type(value).__name__}", value)
     span.failed("PROVIDER_TIMEOUT")
     span.end()
-    ended.append(span)
     return span
 
 
