@@ -13,6 +13,8 @@ CLIENTS_VENV := .venv-clients
 CLIENTS_SET := $(CLIENTS_VENV)/.clients-set
 MUTMUT_VENV := .venv-mutmut
 MUTMUT_SET := $(MUTMUT_VENV)/.mutmut-set
+PEERS_VENV := .venv-peers
+PEERS_SET := $(PEERS_VENV)/.peers-set
 PACKAGES := contracts hop bff qs llmgw fakes harness scripts
 RUN_LOG := var/contracts/runs.jsonl
 FAULTS_REPORT := var/faults/junit.xml
@@ -27,7 +29,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
 .NOTPARALLEL:
-.PHONY: help run setup test test-contracts sim test-faults mutants mutmut fuzz test-fidelity test-clients check fake ingest smoke schemas reason-codes clean dir-given python preflight preflight-run
+.PHONY: help run setup test test-contracts sim test-faults mutants mutmut fuzz bench bench-peers test-fidelity test-clients check fake ingest smoke schemas reason-codes clean dir-given python preflight preflight-run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +74,13 @@ fuzz: preflight $(DEV_SET) $(FUZZ_SET) ## odd bytes into every reader: make fuzz
 	@FUZZ_PYTHON=$(FUZZ_VENV)/bin/python exec $(BIN)/python -m harness.fuzz $(TARGET) \
 	--minutes "$(MINUTES)" $(if $(KEEP),--keep)
 
+# All rows take turns in one run; a quarter of an hour, QUICK=1 two minutes. Ctrl-C ends all of it.
+bench: preflight $(DEV_SET) ## how fast, as ratios, into docs/benchmarks.md: make bench [QUICK=1]
+	@exec $(BIN)/python -m harness.bench $(if $(QUICK),--quick)
+
+# Other people's gateways, to stand beside ours; without Node, LiteLLM's alone.
+bench-peers: preflight $(PEERS_SET) ## install LiteLLM's and Portkey's gateways for make bench
+
 # The server and its model live apart, so that nothing of ours can come to need them.
 test-fidelity: preflight $(DEV_SET) $(FIDELITY_SET) ## the fake against a real llama.cpp server
 	@FIDELITY_PYTHON=$(FIDELITY_VENV)/bin/python $(BIN)/python -m pytest harness/fidelity
@@ -103,7 +112,7 @@ reason-codes: preflight $(DEV_SET) ## write docs/reason-codes*.md from the table
 	@$(BIN)/python -m scripts.write_reason_codes
 
 clean: ## back to a fresh checkout (.venv, the index, logs); .env.local stays
-	rm -rf .venv $(FIDELITY_VENV) $(CLIENTS_VENV) $(FUZZ_VENV) $(MUTMUT_VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(FIDELITY_VENV) $(CLIENTS_VENV) $(FUZZ_VENV) $(MUTMUT_VENV) $(PEERS_VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find $(PACKAGES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 dir-given:
@@ -159,4 +168,14 @@ $(FUZZ_SET): requirements/fuzz.txt
 	@$(PYTHON) -m venv --clear $(FUZZ_VENV)
 	@echo '*' > $(FUZZ_VENV)/.gitignore
 	@$(FUZZ_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps -r requirements/fuzz.txt
+	@touch $@
+
+$(PEERS_SET): requirements/bench-peers.txt harness/bench/npm/package-lock.json
+	@echo "setting up $(PEERS_VENV) (once, some minutes)"
+	@$(PYTHON) -m venv --clear $(PEERS_VENV)
+	@echo '*' > $(PEERS_VENV)/.gitignore
+	@$(PEERS_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps -r requirements/bench-peers.txt
+	@cp harness/bench/npm/package.json harness/bench/npm/package-lock.json $(PEERS_VENV)/
+	@if command -v npm >/dev/null; then npm --prefix $(PEERS_VENV) ci --ignore-scripts --no-audit --no-fund --loglevel error; \
+	else echo "npm is not there: make bench will leave Portkey out" >&2; fi
 	@touch $@
