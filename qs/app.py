@@ -3,10 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 import httpx
-import trio
 from attrs import frozen
 from quart import Response
 
@@ -22,25 +20,18 @@ from hop.lifetime import HopApp
 from hop.program import Program
 from hop.stream import collected, streamed
 from qs.config import QueryServiceSettings
+from qs.retrieval.engines import open_retriever
 from qs.retrieval.port import Retriever
-from qs.retrieval.sqlite_index import SqliteIndex, in_worker_threads
 from qs.turn import Turn
-
-_SEARCH_THREADS = 4
 
 
 @asynccontextmanager
 async def open_app(
     program: Program, settings: QueryServiceSettings, client: httpx.AsyncClient
 ) -> AsyncIterator[HopApp]:
-    """QS's app on the embedded index, which it holds open."""
-    limiter = trio.CapacityLimiter(_SEARCH_THREADS)
-    index = SqliteIndex(Path(settings.index_path), in_worker_threads(limiter))
-    try:
-        yield make_qs(program, settings, client, index)
-    finally:
-        with trio.move_on_after(1, shield=True):
-            await index.aclose()
+    """QS's app on the search engine that the settings name, which it holds open."""
+    async with open_retriever(settings) as retriever:
+        yield make_qs(program, settings, client, retriever)
 
 
 def make_qs(

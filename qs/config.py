@@ -1,4 +1,4 @@
-"""The query service's settings: which index it searches, where the gateway is, how long things take."""
+"""The query service's settings: what it searches, where the gateway is, its limits."""
 
 import re
 from typing import ClassVar, Final

@@ -125,7 +125,7 @@ def _ingest() -> Iterator[bytes]:
 
 _JSON_LINES: Final = b"""{"text": "a"}
 {"id": 1, "title": "T", "url": "https://u.example/1", "format": "markdown", "text": "# One\\n\\nb"}
-{"id": "x", "format": "html", "text": "<h1>One</h1>b", "metadata": {"by": "c", "year": 2.5, "d": true}}
+{"id": "x", "format": "html", "text": "<h1>One</h1>b", "metadata": {"by": "c", "y": 2.5, "d": true}}
 """
 _HTML: Final = b"""<html><head><title>T</title></head><body><nav>n</nav><h1 id=a>One</h1><p>Text
 <b>bold</b> <code>c</code><br>line<ul><li>a<ol start=3><li>b</ol></ul><pre>x\n  y</pre><table><tr>

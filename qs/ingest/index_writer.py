@@ -66,7 +66,7 @@ class SqliteWriter:
                 self.connection.rollback()
 
     def digests(self, root: str, paths: Sequence[str]) -> Mapping[str, str]:
-        """Of these documents of a root, those that the file holds: the digests they were read at."""
+        """Of these documents of a root, those that the file holds, and their digests."""
         places = ", ".join("?" * len(paths))
         return dict(
             self.connection.execute(
@@ -76,7 +76,7 @@ class SqliteWriter:
         )
 
     def paths(self, root: str, after: str, most: int) -> Sequence[str]:
-        """What the file holds of a root, in its paths' order: the first of those behind `after`."""
+        """What the file holds of a root, in its paths' order, from behind `after` on."""
         rows = self.connection.execute(
             "SELECT path FROM documents WHERE root = ? AND path > ? ORDER BY path LIMIT ?",
             (root, after, most),

@@ -1,14 +1,14 @@
 """PDF to a page, by pypdf: the text in its pages' order, under the headings of its outline.
 
-Each page of the file is a section of its own, so that a citation leads to it (`#page=7`). A PDF says
-where glyphs stand and not what is a paragraph: lines are joined until one ends short or blank. What
-holds no text, as scans do, what is encrypted with a password and what pypdf cannot make sense of is
-a `FileFault`.
+Each page of the file is a section of its own, so that a citation leads to it (`#page=7`). A PDF
+says where glyphs stand and not what is a paragraph: lines are joined until one ends short or blank.
+What holds no text, as scans do, what is encrypted with a password and what pypdf cannot make sense
+of is a `FileFault`.
 """
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Final
 
@@ -39,7 +39,7 @@ def read_pdf(content: bytes, name: str) -> Page:
         return _read(content, name)
     except FileFault:
         raise
-    # What a broken file makes of pypdf is any exception at all, MemoryError from a length in it too.
+    # A broken file makes pypdf raise any exception at all, MemoryError by a length in it, too.
     except Exception as error:
         raise FileFault(f"it is no readable PDF ({type(error).__name__})") from error
 
@@ -79,7 +79,7 @@ def _outline(reader: PdfReader) -> Mapping[int, tuple[str, ...]]:
 
 
 def _entries(
-    reader: PdfReader, entries: list[object], above: tuple[str, ...]
+    reader: PdfReader, entries: Sequence[object], above: tuple[str, ...]
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
     """pypdf's outline: each entry's children follow it, as a list."""
     trail = above

@@ -23,7 +23,9 @@ from qs.ingest.seen import Seen, open_seen
 BATCH_DOCUMENTS: Final = 64
 BATCH_BYTES: Final = 4 * 1024 * 1024
 SKIPPED_LISTED: Final = 1_000  # the others are counted
-_LOOKED_UP: Final = 1_000  # paths of the index that are held at once while what is gone is looked for
+_LOOKED_UP: Final = (
+    1_000  # paths of the index that are held at once while what is gone is looked for
+)
 
 
 @define

@@ -34,7 +34,7 @@ class IndexWriter(Protocol):
         ...
 
     def paths(self, root: str, after: str, most: int) -> Sequence[str]:
-        """What the index holds of a root, in its paths' order: the first of those behind `after`."""
+        """What the index holds of a root, in its paths' order, from behind `after` on."""
         ...
 
     def put(self, root: str, path: str, digest: str, chunks: Sequence[Chunk]) -> None:

@@ -1,7 +1,7 @@
 """Which documents an ingest has come across: what is not among them is gone from the root.
 
-It is kept in a temporary database of SQLite's, which goes to disk when it grows, so that a corpus of
-any size is remembered in the same few megabytes.
+It is kept in a temporary database of SQLite's, which goes to disk when it grows, so that a corpus
+of any size is remembered in the same few megabytes.
 """
 
 import sqlite3

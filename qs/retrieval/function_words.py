@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - CJK characters are two columns wide, and are no longer lines for that
 """What of a question in Chinese, Japanese or Korean only asks, and names nothing.
 
 These scripts give pairs of characters (`qs.retrieval.query`), and a pair that lies across a word's

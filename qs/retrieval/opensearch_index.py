@@ -2,8 +2,8 @@
 
 The caller holds the deadline. A search that is cancelled closes its connection, by which the server
 learns of it and ends the search there, too; another search opens another. Whatever goes wrong
-before the answer's head is RAG_UNAVAILABLE; an answer that breaks off or is not what it should be is
-RAG_BAD_RESPONSE.
+before the answer's head is RAG_UNAVAILABLE; an answer that breaks off or is not what it should be
+is RAG_BAD_RESPONSE.
 """
 
 import json

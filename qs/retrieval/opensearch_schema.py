@@ -2,15 +2,15 @@
 
 One index holds two kinds of records. A chunk is what answers cite, with its terms already cut by
 `qs.retrieval.query`, as in the SQLite file: one cutting serves every script on both engines, and
-makes the pairs of characters that the built-in `cjk` analyzer would make, where that leaves Thai or
-a name with underscores whole. So the analyzer here only splits at blanks, folds accents and stems.
-Where the `nori` plugin is there, Korean text is analysed by it as well, in a field of its own, which
-stays empty elsewhere. A document's record holds
-the digest it was read at and the ids of its chunks.
+makes the pairs of characters that the built-in `cjk` analyzer would make, where that leaves Thai
+or a name with underscores whole. So the analyzer here only splits at blanks, folds accents and
+stems. Where the `nori` plugin is there, Korean text is analysed by it as well, in a field of its
+own, which stays empty elsewhere. A document's record holds the digest it was read at and the ids of
+its chunks.
 
 The alias is what is searched; behind it is one of the indices ALIAS-000001, ALIAS-000002, … The
-format's number is in the kinds of the records, so that a search finds nothing in an index of another
-format, and says so.
+format's number is in the kinds of the records, so that a search finds nothing in an index of
+another format, and says so.
 """
 
 import re

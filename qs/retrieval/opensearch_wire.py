@@ -10,7 +10,7 @@ many chunks hold each term (a count beside the hits).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 
 from attrs import frozen
 
@@ -203,7 +203,7 @@ def _a(value: object, kind: type[T], what: str) -> T:
     """The value where it is of exactly this type."""
     if type(value) is not kind:
         raise Misunderstood(f"{what} is no {kind.__name__}")
-    return cast(T, value)
+    return value
 
 
 def _shown(told: object) -> str:

@@ -78,8 +78,10 @@ def find_hits(reader: Reader, wanted: Sequence[str], top_k: int) -> Sequence[Hit
     covered = _holders(reader, held, chunks, "heading trail content")
     headed = _holders(reader, held, chunks, "heading")
     candidates = (
-        Candidate(Hit(*told, score=0.0), bm25, covered[chunk], headed[chunk])
-        for chunk, bm25, *told in rows
+        Candidate(
+            Hit(chunk_id, doc_id, title, url, content, 0.0), bm25, covered[chunk], headed[chunk]
+        )
+        for chunk, bm25, chunk_id, doc_id, title, url, content in rows
     )
     return best(candidates, wanted, weights, top_k)
 
@@ -109,4 +111,3 @@ def _holders(
         ):
             holding[chunk].append(term)
     return holding
-
