@@ -55,6 +55,9 @@ def make_models(
         program.log,
         settings.load_timeout_ms / 1000,
         settings.preload,
+        settings.answer_chars,
+        settings.schema_enabled,
+        settings.stream_enabled,
     )
 
 

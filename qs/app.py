@@ -22,16 +22,23 @@ from hop.stream import collected, streamed
 from qs.config import QueryServiceSettings
 from qs.retrieval.engines import open_retriever
 from qs.retrieval.port import Retriever
+from qs.store.keeping import Keeping, open_keeping
+from qs.store.kept import Kept
 from qs.turn import Turn
+
+SESSION_HEX = 32  # 128 random bits
 
 
 @asynccontextmanager
 async def open_app(
     program: Program, settings: QueryServiceSettings, client: httpx.AsyncClient
 ) -> AsyncIterator[HopApp]:
-    """QS's app on the search engine that the settings name, which it holds open."""
-    async with open_retriever(settings) as retriever:
-        yield make_qs(program, settings, client, retriever)
+    """QS's app on the search engine that the settings name, and on what it keeps."""
+    async with (
+        open_retriever(settings) as retriever,
+        open_keeping(program, settings) as keeping,
+    ):
+        yield make_qs(program, settings, client, retriever, keeping)
 
 
 def make_qs(
@@ -39,8 +46,9 @@ def make_qs(
     settings: QueryServiceSettings,
     client: httpx.AsyncClient,
     retriever: Retriever,
+    keeping: Keeping,
 ) -> HopApp:
-    """QS's app over any retriever."""
+    """QS's app over any retriever, and over whatever keeps conversations."""
     connect_s = settings.hop_connect_timeout_ms / 1000
     llmgw = NextHop(client, settings.llm_url, connect_s, program.metrics, settings.llm_api_key)
 
@@ -51,10 +59,10 @@ def make_qs(
     app = make_app(
         program,
         body_bytes=CHAT_BODY_BYTES,
-        own={"index": index_usable},
-        neighbours={"llmgw": llmgw.check},
+        own={"index": index_usable, **keeping.own},
+        neighbours={"llmgw": llmgw.check, **keeping.neighbours},
     )
-    chat = _Chat(settings, retriever, llmgw)
+    chat = _Chat(settings, retriever, llmgw, keeping.kept)
     route = Route("/chat", ChatRequest, CHAT_BODY_BYTES, frozenset({"stream"}))
     admit = partial(known_caller, keys=settings.api_keys)
     answer_calls(app, program, route, admit, chat.answer)
@@ -66,6 +74,7 @@ class _Chat:
     settings: QueryServiceSettings
     retriever: Retriever
     llmgw: NextHop
+    kept: Kept
 
     async def answer(self, call: Call, received: Received[ChatRequest]) -> Response:
         request = received.body
@@ -76,7 +85,10 @@ class _Chat:
             raise Refusal(ReasonCode.INPUT_NOT_FOUND, "no session has this id")
         required = request.options.citations_required
         turn = Turn(self.settings, self.retriever, self.llmgw, request, stream)
+        session_id = call.program.new_hex(SESSION_HEX)
+        question = request.message.content
+        tell = self.kept.recorded(call, question, session_id, opens=True, tell=turn.tell)
         if stream:
-            return await streamed(call, turn.tell, citations_required=required)
-        collector = await collected(call, turn.tell, citations_required=required)
+            return await streamed(call, tell, citations_required=required)
+        collector = await collected(call, tell, citations_required=required)
         return body_response(encode(chat_response(collector)), call.ids)

@@ -2,6 +2,7 @@
 
 import re
 from typing import ClassVar, Final
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -10,6 +11,7 @@ from hop.keys import Keys, key, keys
 from hop.settings import (
     HopSettings,
     boolean,
+    integer,
     milliseconds,
     name,
     number,
@@ -28,6 +30,26 @@ def index_alias(value: str) -> str:
     """A name that OpenSearch takes for an alias, and for an index when a number is put to it."""
     if not _ALIAS.fullmatch(value):
         raise ValueError("must be small letters, digits, `-` and `_`, a letter or digit first")
+    return value
+
+
+_SQLITE = "sqlite:///"
+_MYSQL = "mysql+pymysql"
+
+
+def store_url(value: str) -> str:
+    """A SQLite file, or a database on a MySQL or MariaDB server."""
+    if value.startswith(_SQLITE) and value.strip() == value and len(value) > len(_SQLITE):
+        return value
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme == _MYSQL and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not parts.path.strip("/"):
+        raise ValueError(
+            f"must be {_SQLITE}path/to/a/file or {_MYSQL}://user:password@host:3306/database"
+        )
     return value
 
 
@@ -87,6 +109,24 @@ class QueryServiceSettings(HopSettings):
         DEFAULT_MIN_SCORE,
         number(0, 1),
         "a best passage under this score is RAG_LOW_SCORE",
+    )
+    store_url: str = setting(
+        "QS_STORE_URL",
+        "sqlite:///var/store.sqlite3",
+        store_url,
+        "where conversations are kept: a file of this machine, or a MySQL or MariaDB server",
+    )
+    store_timeout_ms: int = setting(
+        "QS_STORE_TIMEOUT_MS", limits.QS_STORE_TIMEOUT_MS, milliseconds, "one question to the store"
+    )
+    spool_dir: str = setting(
+        "QS_SPOOL_DIR", "var/spool", name, "the folder of turns on their way to the store"
+    )
+    retention_days: int = setting(
+        "QS_RETENTION_DAYS",
+        0,
+        integer(0, 36_500),
+        "days after which a conversation that is not used is deleted; 0: never",
     )
     chat_timeout_ms: int = setting(
         "QS_CHAT_TIMEOUT_MS", limits.QS_CHAT_TIMEOUT_MS, milliseconds, "one question, all of it"

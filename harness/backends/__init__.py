@@ -1,1 +1,1 @@
-"""The real servers behind the ports, installed and started here: `make test-backends`."""
+"""The store and the search engine on real servers, started here (`make test-backends`)."""

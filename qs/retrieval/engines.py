@@ -13,10 +13,11 @@ from contracts.limits import CLEANUP_MS
 from hop.call import make_client
 from hop.pool import UnusableAuthorities, make_transport, trust_of
 from hop.settings import SettingsError, variables_of
+from qs.blocking import in_worker_threads
 from qs.config import QueryServiceSettings
 from qs.retrieval.opensearch_index import OpenSearchIndex, signed_in
 from qs.retrieval.port import Retriever
-from qs.retrieval.sqlite_index import SqliteIndex, in_worker_threads
+from qs.retrieval.sqlite_index import SqliteIndex
 
 _SEARCH_THREADS: Final = 4
 
