@@ -6,7 +6,7 @@ then, whatever has become of the documents.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from attrs import frozen
 
@@ -27,6 +27,9 @@ from contracts.chat import (
 from contracts.reasons import MessageKey, NextAction, ReasonCode
 from contracts.rules import INSTANT, Chars, Items, NotNull
 from contracts.strict_json import Violation
+
+OWNER_HEADER: Final = "x-session-owner"
+"""Whose sessions these are: from the BFF to QS only (CONTRACT §2)."""
 
 Rating = Literal["up", "down"]
 Comment = Annotated[str, Chars(1, limits.COMMENT_CHARS)]

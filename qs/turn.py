@@ -82,7 +82,7 @@ class Turn:
         generation = Generation(call.ids, chunks, asked.citations_required)
         with trio.move_on_at(call.deadline.at):
             headers = call.onward_headers()
-            async with self.llmgw.post("/v1/generate", encode(asked), headers) as reply:
+            async with self.llmgw.ask("/v1/generate", headers, encode(asked)) as reply:
                 if not reply.ok:
                     raise (await reply.error()).fault()
                 relay = generation.relay_stream if asked.stream else generation.relay_body
