@@ -58,6 +58,14 @@ EVENT_BYTES: Final = 1024 * 1024
 RESPONSE_BODY_BYTES: Final = 2 * 1024 * 1024
 HEARTBEAT_MS: Final = 10_000
 
+# What is kept of a conversation.
+FEEDBACK_COMMENT_CHARS: Final = 2_000
+
+# The last words of a turn that is cut off, on a busy disk; and how long a program that ends moves
+# turns on from its spool, where the next one would find them.
+SPOOL_END_MS: Final = 2_000
+SPOOL_FLUSH_MS: Final = 400
+
 # Strict decoding.
 VIOLATIONS_LISTED: Final = 32
 JSON_NUMBER_CHARS: Final = 64
@@ -105,4 +113,6 @@ assert QS_CHAT_TIMEOUT_MS > LLM_TIMEOUT_MS + QS_RETRIEVAL_TIMEOUT_MS + QS_STORE_
 assert LLM_TIMEOUT_MS > LLM_QUEUE_TIMEOUT_MS
 assert LLM_TIMEOUT_MS > LLM_FIRST_TOKEN_TIMEOUT_MS > LLM_IDLE_TIMEOUT_MS > LLM_CONNECT_TIMEOUT_MS
 assert DRAIN_NOTICE_MS < DRAIN_TIMEOUT_MS
-assert DRAIN_TIMEOUT_MS + DRAIN_FLUSH_MS < 5_000, "a drained program is gone within 5 s"
+assert DRAIN_TIMEOUT_MS + DRAIN_FLUSH_MS + SPOOL_FLUSH_MS < 5_000, (
+    "a drained program is gone in 5 s"
+)

@@ -126,10 +126,10 @@ class Call:
         # when `done` is taken, and its client may go at once when it has read that.
         cut = self.request.peer.stalled or (kind is not None and not self.streaming)
         outcome = None if cut else self.outcome
-        self._report(outcome or Outcome("gone", self._cut_by()))
+        self._report(outcome or Outcome("gone", self.cut_by()))
 
-    def _cut_by(self) -> ReasonCode:
-        """Why a call ended without an outcome: nobody is left to be told."""
+    def cut_by(self) -> ReasonCode:
+        """Why a call ends without an outcome: nobody is left to be told."""
         peer = self.request.peer
         if peer.stalled:
             return ReasonCode.CLIENT_TOO_SLOW

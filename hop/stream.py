@@ -45,6 +45,7 @@ class EventSink(ABC):
 
     def __init__(self, call: Call, *, citations_required: bool) -> None:
         self.call = call
+        self.citations_required = citations_required
         self._order = StreamOrder(citations_required)
         self._citations: tuple[Citation, ...] = ()
 

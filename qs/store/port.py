@@ -13,6 +13,7 @@ A turn is known by `(owner, request_id)`. Answered again, it is kept once: the l
 the place of the earlier, unless it ended worse (`supersedes`).
 """
 
+from collections.abc import Sequence
 from typing import Final, Literal, Protocol
 
 from attrs import field, frozen
@@ -154,10 +155,10 @@ class Store(Conversations, Protocol):
         """Make the tables what this program needs; safe beside another that does the same."""
         ...
 
-    async def put(self, turn: KeptTurn) -> bool:
-        """Keep a turn, durable on return; False where another attempt or an erasure stands.
+    async def put(self, turns: Sequence[KeptTurn]) -> None:
+        """Keep these, in this order, all or none, durable on return.
 
-        Putting the same turn again changes nothing.
+        A turn that is there already changes nothing, nor does one whose session was erased.
         """
         ...
 
