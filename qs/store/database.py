@@ -119,6 +119,12 @@ class Database:
             return f"store {self.url.database}"
         return f"store {self.url.database} at {self.url.host}:{self.url.port or 3306}"
 
+    def make_room(self) -> None:
+        """Make the folder that the file stands in."""
+        if self.is_file:
+            with self._foreign_faults():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+
     def asking(self) -> Asking:
         """A use that can be stopped."""
         return Asking(self)
