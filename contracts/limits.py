@@ -19,7 +19,7 @@ SESSION_ID_CHARS: Final = 128
 SESSION_TURNS_MAX: Final = 50
 HISTORY_TOKENS_DEFAULT: Final = 2_000
 HISTORY_TOKENS_MAX: Final = 100_000
-COMMENT_CHARS: Final = 1_000
+FEEDBACK_COMMENT_CHARS: Final = 1_000
 
 # The gateway's request (CONTRACT §4).
 GENERATE_BODY_BYTES: Final = 512 * 1024
@@ -57,9 +57,6 @@ STRUCTURAL_BLANKS_MAX: Final = 64
 EVENT_BYTES: Final = 1024 * 1024
 RESPONSE_BODY_BYTES: Final = 2 * 1024 * 1024
 HEARTBEAT_MS: Final = 10_000
-
-# What is kept of a conversation.
-FEEDBACK_COMMENT_CHARS: Final = 2_000
 
 # The last words of a turn that is cut off, on a busy disk; and how long a program that ends moves
 # turns on from its spool, where the next one would find them.

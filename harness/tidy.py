@@ -50,6 +50,8 @@ PURE = (
     "llmgw/providers/toy.py",
     "llmgw/providers/openai_wire.py",
     "qs/retrieval/port.py",
+    "qs/conversation.py",
+    "qs/retrieval/followup.py",
     "qs/retrieval/query.py",
     "qs/ingest/chunker.py",
     "qs/store/merging.py",
