@@ -6,8 +6,8 @@
 
 A question that stands by itself is searched for as it is. One leans when it says so, by a word that
 points back (*it*, それ, 它, 그것) or goes on (*and*, では, 那, 그럼), and has few telling words of
-its own; or when it has none. Then the telling words of the question before it are looked for as well,
-and where that one leaned too, those of the one before it, back to one that did not.
+its own; or when it has none. Then the telling words of the question before it are looked for as
+well, and where that one leaned too, those of the one before it, back to one that did not.
 
 It errs towards leaving a question alone, and a question that was thought to lean is searched for
 by itself as well: "And dpkg?" asks about dpkg, whatever was asked before. A passage that both find
