@@ -13,7 +13,7 @@ import trio
 from attrs import evolve, frozen
 from quart import Response
 
-from bff.chat_page import add_page
+from bff.chat_page import add_pages, guard_answers
 from bff.config import BffSettings
 from bff.door import Door
 from bff.qs_client import Answering, answered, relay
@@ -51,7 +51,8 @@ async def open_app(
     answer_named(app, program, "DELETE", "/sessions", door.admit, sessions.erase)
     rated = Route("/feedback", FeedbackRequest, CHAT_BODY_BYTES)
     answer_calls(app, program, rated, door.admit, sessions.rate)
-    add_page(app)
+    add_pages(app)
+    guard_answers(app)
     yield app
 
 
@@ -91,6 +92,7 @@ class _Chat:
                 whole = await answered(reply, Answering(call.ids, request))
                 response = whole.response
                 call.outcome = Outcome(response.status, response.reason_code)
+                call.answer_told()
                 return body_response(whole.raw, call.ids)
             if drain.cancelled_caught:
                 raise shutting_down()

@@ -274,7 +274,12 @@ def _error(status: int, codes: list[ReasonCode], schemas: Definitions) -> Schema
 
 
 def _gets(service: Service, schemas: Definitions) -> dict[str, Schema]:
-    page = {"/": _get("page", "The chat page", schemas, {"200": ("text/html", parts.TEXT)})}
+    html, own = ("text/html", parts.TEXT), ("application/json", parts.ANY_OBJECT)
+    page = {
+        "/": _get("page", "The chat page", schemas, {"200": html}),
+        "/docs": _get("docs", "This document as a page", schemas, {"200": html}),
+        "/openapi.json": _get("openapi", "This document", schemas, {"200": own}),
+    }
     ready = ("application/json", parts.READINESS)
     return {
         **(page if service.has_page else {}),

@@ -7,6 +7,7 @@ from contracts.rules import REQUEST_ID, SESSION_ID, SESSION_OWNER, TRACE_ID
 from contracts.schema import Schema
 
 TEXT: Final[Schema] = {"type": "string"}
+ANY_OBJECT: Final[Schema] = {"type": "object"}
 
 
 def _header(name: str, schema: Schema, description: str) -> Schema:

@@ -95,7 +95,7 @@ class QueryServiceSettings(HopSettings):
         "how much of a session's history goes with a question, in tokens at three bytes each",
     )
     spool_dir: str = setting(
-        "QS_SPOOL_DIR", "var/spool", name, "the folder of turns on their way to the store"
+        "QS_SPOOL_DIR", "var/spool", name, "the folder of turns that are not in the store yet"
     )
     retention_days: int = setting(
         "QS_RETENTION_DAYS",

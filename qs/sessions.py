@@ -25,6 +25,7 @@ from contracts.strict_json import Violation
 from hop.app import body_response, empty_response
 from hop.incoming import Call, Outcome, Received, Refusal, invalid, known_caller, shutting_down
 from hop.keys import Keys
+from hop.waiting import waiting
 from qs.config import QueryServiceSettings
 from qs.conversation import TURNS_READ, history_of, questions_of, shown
 from qs.store.kept import wall_clock_ms
@@ -103,7 +104,7 @@ class Sessions:
         async def ask() -> Response:
             if not await self.conversations.erase(session_id, call.caller):
                 raise no_session()
-            return empty_response(call.ids)
+            return empty_response(call)
 
         return await self._answered(call, ask)
 
@@ -117,7 +118,7 @@ class Sessions:
             if not await self.conversations.rate(rated.request_id, call.caller, feedback):
                 message = "no turn of yours has this request id"
                 raise Refusal(ReasonCode.INPUT_NOT_FOUND, message)
-            return empty_response(call.ids)
+            return empty_response(call)
 
         return await self._answered(call, ask)
 
@@ -156,6 +157,7 @@ class Sessions:
         with (
             call.program.drain.work() as drain,
             trio.move_on_at(min(limit, call.deadline.at)),
+            waiting(),
         ):
             return await ask()
         if drain.cancelled_caught:

@@ -17,7 +17,9 @@ from contracts.limits import SNIPPET_CHARS
 from contracts.reasons import ReasonCode
 from hop.call import HopFault, NextHop
 from hop.incoming import Call
+from hop.spans import span
 from hop.stream import EventSink
+from hop.waiting import waiting
 from qs.config import QueryServiceSettings
 from qs.llmgw_client import Generation
 from qs.retrieval.followup import FUSED_HITS, fused, queries
@@ -48,13 +50,16 @@ class Turn:
             log.warning("store failed", phase=sink.call.phase, detail=self.part.fault)
             return await sink.fail(ReasonCode.STORE_UNAVAILABLE)
         try:
-            hits = await self._retrieve(sink.call)
+            with span("retrieve") as part:
+                hits = await self._retrieve(sink.call)
+                part.set("bsl.hits", len(hits))
             sink.found(hits)
             if hits:
                 await sink.emit(SourcesFound(tuple(_source(hit) for hit in hits)))
             if gate := self._gate(hits):
                 return await sink.fail(gate)
-            await self._generate(hits, sink)
+            with span("generate"):
+                await self._generate(hits, sink)
         except (RetrievalFault, HopFault) as fault:
             sink.call.program.log.warning(
                 "turn failed",
@@ -81,7 +86,8 @@ class Turn:
     async def _search(self, top_k: int) -> Sequence[Hit]:
         asked = queries(self.request.message.content, self.part.earlier)
         many = max(top_k, FUSED_HITS) if len(asked) > 1 else top_k
-        return fused([await self.retriever.search(words, many) for words in asked], top_k)
+        with waiting():
+            return fused([await self.retriever.search(words, many) for words in asked], top_k)
 
     def _gate(self, hits: Sequence[Hit]) -> ReasonCode | None:
         if not hits:
