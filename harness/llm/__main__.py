@@ -145,8 +145,7 @@ def _run(chain: Chain, questions: Sequence[str]) -> Run:
 
 def _leavings(chain: Chain, question: str, *, stream: bool) -> Leavings:
     _say(f"clients that leave, {'streaming' if stream else 'plain'}")
-    port = chain.stack["bff"].port
-    return trio.run(partial(leavings, chain.server, port, question, stream=stream))
+    return trio.run(partial(leavings, chain.server, chain.stack, question, stream=stream))
 
 
 def _half(chain: Chain, questions: Sequence[str], *, schema: bool) -> Half:

@@ -1,8 +1,9 @@
 """How soon the model server's slot is idle when a client has left, by the server's own word.
 
-A client asks, waits until its answer is being written, and leaves; then `/slots` is asked until
-every slot is idle. That the slot was freed by the leaving, and not by the end of the answer, shows
-in the server's log, which names each generation it gave up; one that ended by itself is tried anew.
+A client asks, waits until the server has read the prompt and writes, and leaves; then `/slots` is
+asked until every slot is idle. That it was the leaving that freed the slot, and not the end of the
+answer, shows in the gateway's closing line, CLIENT_DISCONNECTED, and in the server's log, which
+names each generation it gave up; one that ended by itself is tried anew.
 """
 
 from collections.abc import Sequence
@@ -12,16 +13,15 @@ from typing import Final
 import trio
 from attrs import frozen
 
+from harness.faults.chain import closing_line
 from harness.llm.model_server import ModelServer
-from harness.raw_client import StreamEnded, dial
+from harness.raw_client import dial
+from harness.stack import Stack
 
 TIMES: Final = 5
-TRIES_MAX: Final = 25
-IDLE_WITHIN_S: Final = 30.0
-BEGIN_WITHIN_S: Final = 120.0
+TRIES_MAX: Final = 15
+LEAVE_WITHIN_S: Final = 180.0
 LOOK_S: Final = 0.005
-# Into the writing, for a plain call, of which nothing is seen before its end.
-WRITING_S: Final = 0.3
 
 
 class NeverLeft(Exception):
@@ -41,43 +41,35 @@ class Leavings:
         return median(self.idle_ms)
 
 
-async def leavings(
-    server: ModelServer, bff_port: int, question: str, *, stream: bool, times: int = TIMES
-) -> Leavings:
+async def leavings(server: ModelServer, stack: Stack, question: str, *, stream: bool) -> Leavings:
     """Leave so many times."""
+    mode = "streaming" if stream else "plain"
     found: list[float] = []
-    for _ in range(TRIES_MAX):
-        if len(found) == times:
+    for number in range(TRIES_MAX):
+        if len(found) == TIMES:
             break
-        before = server.cancelled
-        idle_s = await _leave(server, bff_port, question, stream=stream)
-        if idle_s is not None and server.cancelled > before:
+        with trio.fail_after(LEAVE_WITHIN_S):
+            idle_s = await _leave(server, stack, question, f"{mode}-{number}", stream=stream)
+        if idle_s is not None:
             found.append(idle_s * 1000)
     if not found:
         raise NeverLeft(f"of {TRIES_MAX} answers none was still being written when it was left")
-    return Leavings("streaming" if stream else "plain", stream, found)
+    return Leavings(mode, stream, found)
 
 
 async def _leave(
-    server: ModelServer, bff_port: int, question: str, *, stream: bool
+    server: ModelServer, stack: Stack, question: str, request_id: str, *, stream: bool
 ) -> float | None:
     """Seconds from the leaving to the idle slot; None where the answer had ended before."""
-    with trio.fail_after(BEGIN_WITHIN_S + IDLE_WITHIN_S):
-        async with dial(bff_port) as client:
-            written = server.counters().prompt_tokens
-            await client.ask(question, stream=stream)
-            try:
-                if stream:
-                    await client.head()
-                    while (await client.event())[0] != "delta":
-                        pass
-                else:
-                    while server.counters().prompt_tokens == written:  # noqa: ASYNC110 - no event
-                        await trio.sleep(LOOK_S)
-                    await trio.sleep(WRITING_S)
-            except StreamEnded:
-                return None
-        left_at = trio.current_time()
-        while server.has_busy_slot():  # noqa: ASYNC110 - it is the server that is asked
+    before, cancelled = server.counters(), server.cancelled
+    async with dial(stack["bff"].port) as client:
+        await client.ask(question, stream=stream, headers={"x-request-id": request_id})
+        while server.counters().prompt_tokens == before.prompt_tokens:  # noqa: ASYNC110 - no event
             await trio.sleep(LOOK_S)
-        return trio.current_time() - left_at
+    left_at = trio.current_time()
+    while server.has_busy_slot():  # noqa: ASYNC110 - it is the server that is asked
+        await trio.sleep(LOOK_S)
+    idle_s = trio.current_time() - left_at
+    line = await closing_line(stack["llmgw"], request_id)
+    was_left = line["reason_code"] == "CLIENT_DISCONNECTED" and server.cancelled > cancelled
+    return idle_s if was_left else None
