@@ -56,6 +56,14 @@ EVENT_BYTES: Final = 1024 * 1024
 RESPONSE_BODY_BYTES: Final = 2 * 1024 * 1024
 HEARTBEAT_MS: Final = 10_000
 
+# What is kept of a conversation.
+FEEDBACK_COMMENT_CHARS: Final = 2_000
+
+# The last words of a turn that is cut off, on a busy disk; and how long a program that ends moves
+# turns on from its spool, where the next one would find them.
+SPOOL_END_MS: Final = 2_000
+SPOOL_FLUSH_MS: Final = 400
+
 # Strict decoding.
 VIOLATIONS_LISTED: Final = 32
 JSON_NUMBER_CHARS: Final = 64
@@ -72,6 +80,7 @@ LLM_QUEUE_MAX: Final = 100_000
 BFF_CHAT_TIMEOUT_MS: Final = 20_000
 QS_CHAT_TIMEOUT_MS: Final = 19_000
 QS_RETRIEVAL_TIMEOUT_MS: Final = 1_500
+QS_STORE_TIMEOUT_MS: Final = 2_000
 LLM_TIMEOUT_MS: Final = 15_000
 LLM_QUEUE_TIMEOUT_MS: Final = 2_000
 LLM_CONNECT_TIMEOUT_MS: Final = 2_000
@@ -87,6 +96,13 @@ DRAIN_NOTICE_MS: Final = 500
 DRAIN_TIMEOUT_MS: Final = 3_000
 DRAIN_FLUSH_MS: Final = 1_000
 CLEANUP_MS: Final = 250
+GONE_MS: Final = 5_000
+SPANS_FLUSH_MS: Final = 400
+SPANS_FLUSH_LEAST_MS: Final = 50
+
+# Spans that wait to be sent: the standard's own bound, and batches that are encoded in a moment.
+SPANS_HELD: Final = 2_048
+SPANS_BATCH: Final = 128
 
 assert TOP_K_DEFAULT <= TOP_K_MAX <= CHUNKS, "whatever is retrieved must fit the gateway's request"
 assert CITATIONS_MAX < CHUNKS
@@ -100,4 +116,7 @@ assert BFF_CHAT_TIMEOUT_MS > QS_CHAT_TIMEOUT_MS > LLM_TIMEOUT_MS + QS_RETRIEVAL_
 assert LLM_TIMEOUT_MS > LLM_QUEUE_TIMEOUT_MS
 assert LLM_TIMEOUT_MS > LLM_FIRST_TOKEN_TIMEOUT_MS > LLM_IDLE_TIMEOUT_MS > LLM_CONNECT_TIMEOUT_MS
 assert DRAIN_NOTICE_MS < DRAIN_TIMEOUT_MS
-assert DRAIN_TIMEOUT_MS + DRAIN_FLUSH_MS < 5_000, "a drained program is gone within 5 s"
+assert DRAIN_TIMEOUT_MS + DRAIN_FLUSH_MS + SPOOL_FLUSH_MS + SPANS_FLUSH_MS < GONE_MS, (
+    "a drained program is gone in 5 s"
+)
+assert SPANS_BATCH < SPANS_HELD
