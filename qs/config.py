@@ -88,7 +88,7 @@ class QueryServiceSettings(HopSettings):
         "QS_STORE_TIMEOUT_MS", limits.QS_STORE_TIMEOUT_MS, milliseconds, "one question to the store"
     )
     spool_dir: str = setting(
-        "QS_SPOOL_DIR", "var/spool", name, "the folder of turns on their way to the store"
+        "QS_SPOOL_DIR", "var/spool", name, "the folder of turns that are not in the store yet"
     )
     retention_days: int = setting(
         "QS_RETENTION_DAYS",

@@ -44,9 +44,8 @@ WHO_KNOWS: Final = {
     "HF_TOKEN": {"vllm"},
     "QS_OS_PASSWORD": {"qs", "ingest"},
 }
-# Of the stores, which QS comes to know with them.
+# Of OpenSearch, which QS comes to know with it.
 COMING: Final = {
-    "QS_STORE_URL",
     "QS_RETRIEVER",
     "QS_OS_URL",
     "QS_OS_USER",
