@@ -13,7 +13,7 @@ import trio
 from attrs import evolve, frozen
 from quart import Response
 
-from bff.chat_page import add_page
+from bff.chat_page import add_pages, guard_answers
 from bff.config import BffSettings
 from bff.door import Door
 from bff.qs_client import answered, relay
@@ -44,7 +44,8 @@ async def open_app(
     for path in ("/chat", "/v1/chat"):
         route = Route(path, ChatRequest, CHAT_BODY_BYTES, frozenset({"stream"}))
         answer_calls(app, program, route, door.admit, chat.answer)
-    add_page(app)
+    add_pages(app)
+    guard_answers(app)
     yield app
 
 
@@ -83,6 +84,7 @@ class _Chat:
                 whole = await answered(reply, call.ids)
                 response = whole.response
                 call.outcome = Outcome(response.status, response.reason_code)
+                call.answer_told()
                 return body_response(whole.raw, call.ids)
             if drain.cancelled_caught:
                 raise shutting_down()

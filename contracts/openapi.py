@@ -19,6 +19,7 @@ from contracts.schema import DIALECT, Definitions, Schema
 
 VERSION: Final = "v1"
 _TEXT: Final[Schema] = {"type": "string"}
+_ANY_OBJECT: Final[Schema] = {"type": "object"}
 _GENERAL: Final = (
     "Every error body is JSON, 404 and 405 included. HEAD answers as GET, OPTIONS with 204 and "
     "`Allow`. Laws between fields stand in the descriptions of their schemas."
@@ -194,7 +195,12 @@ def _error(status: int, codes: list[ReasonCode], schemas: Definitions) -> Schema
 
 
 def _gets(service: Service, schemas: Definitions) -> dict[str, Schema]:
-    page = {"/": _get("page", "The chat page", schemas, {"200": ("text/html", _TEXT)})}
+    html, own = ("text/html", _TEXT), ("application/json", _ANY_OBJECT)
+    page = {
+        "/": _get("page", "The chat page", schemas, {"200": html}),
+        "/docs": _get("docs", "This document as a page", schemas, {"200": html}),
+        "/openapi.json": _get("openapi", "This document", schemas, {"200": own}),
+    }
     ready = ("application/json", _READINESS)
     return {
         **(page if service.has_page else {}),

@@ -3,7 +3,8 @@
 Scripts that put spaces between words give words, which the index stems (`porter`). Scripts that
 do not, and Korean, whose particles hang on the word, give overlapping pairs of characters: no
 tokenizer of SQLite finds a two-character word inside a run. Both sides of the search are cut
-here, so what one drops the other never looks for.
+here; of a question less is kept, never anything that a document's cutting has not (but for what
+only asks: `qs.retrieval.function_words`).
 
 Nothing a person types reaches the query language: terms hold letters, digits, marks and `_` only,
 and each is quoted. Words that carry no meaning in a question are dropped; a question of nothing
@@ -13,7 +14,10 @@ else gives no terms, and then there is nothing to search for.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final
+
+from qs.retrieval.function_words import is_japanese, telling_parts
 
 # A question may be 4,000 characters. Beyond this many distinct terms each adds cost, not meaning.
 QUERY_TERMS_MAX: Final = 256
@@ -50,7 +54,7 @@ def index_terms(text: str) -> list[str]:
     run begins some term: that is how a question of one character finds it (`quoted`).
     """
     found: list[str] = []
-    for run in _runs(text):
+    for run in _runs(_folded(text)):
         found.extend(run)
         if run and _UNSPACED_ONLY.fullmatch(run[-1]) and len(run[-1]) > 1:
             found.append(run[-1][-1])
@@ -59,7 +63,8 @@ def index_terms(text: str) -> list[str]:
 
 def query_terms(text: str) -> tuple[str, ...]:
     """The distinct terms of a question in its order, as many as are worth looking for."""
-    found = dict.fromkeys(term for run in _runs(text) for term in run)
+    folded = _folded(text)
+    found = dict.fromkeys(_asked(folded)) or dict.fromkeys(chain.from_iterable(_runs(folded)))
     return tuple(found)[:QUERY_TERMS_MAX]
 
 
@@ -69,8 +74,12 @@ def quoted(term: str) -> str:
     A lone character of an unspaced script is looked for as a beginning, for the index holds it
     inside pairs (`index_terms`).
     """
-    lone = len(term) == 1 and _UNSPACED_ONLY.fullmatch(term)
-    return f'"{term}"*' if lone else f'"{term}"'
+    return f'"{term}"*' if is_beginning(term) else f'"{term}"'
+
+
+def is_beginning(term: str) -> bool:
+    """Whether the term is to be looked for as what terms begin with."""
+    return len(term) == 1 and _UNSPACED_ONLY.fullmatch(term) is not None
 
 
 def any_of(wanted: Iterable[str]) -> str:
@@ -78,9 +87,23 @@ def any_of(wanted: Iterable[str]) -> str:
     return " OR ".join(quoted(term) for term in wanted) or '""'
 
 
-def _runs(text: str) -> Iterator[list[str]]:
+def _folded(text: str) -> str:
+    return _CLITIC.sub("", unicodedata.normalize("NFKC", text).casefold())
+
+
+def _asked(folded: str) -> Iterator[str]:
+    """The terms of a question without those that only ask."""
+    japanese = is_japanese(folded)
+    for run in _RUN.finditer(folded):
+        if run[2]:
+            yield from _words(run[2])
+        else:
+            for part in telling_parts(run[1], japanese=japanese):
+                yield from _pairs(part)
+
+
+def _runs(folded: str) -> Iterator[list[str]]:
     """The text as runs of one script each, every run already cut into its terms."""
-    folded = _CLITIC.sub("", unicodedata.normalize("NFKC", text).casefold())
     for run in _RUN.finditer(folded):
         yield _words(run[2]) if run[2] else _pairs(run[1])
 
