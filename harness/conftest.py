@@ -7,7 +7,7 @@ import pytest
 from harness.run_log import RunLog
 
 # Targets of their own: other people's clients, the contract suite, and what only processes show.
-collect_ignore = ["clients", "contracts", "faults", "scenarios"]
+collect_ignore = ["clients", "contracts", "faults", "scenarios", "web"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
