@@ -4,8 +4,9 @@
         reply = await world.ask("How do I …?")              a whole answer
         async with world.stream("How do I …?") as events:   its events, as they come
 
-Only sockets, the search engine and the clock are not the real ones: the engine is `FixedRetriever`,
-and under trio's mock clock time is virtual. At the end nothing may be left: no connection is open.
+Only sockets, the search engine, the store and the clock are not the real ones: the engine is
+`FixedRetriever`, the store is `world.store`, and under trio's mock clock time is virtual. At the
+end nothing may be left: no connection is open.
 """
 
 import io
@@ -28,6 +29,7 @@ from fakes.openai_compat_server.catalogue import choose
 from fakes.openai_compat_server.control import JOURNAL_BYTES_MAX
 from fakes.openai_compat_server.over_trio import serve_trio_stream
 from fakes.openai_compat_server.scenario import Listening
+from harness.memory_store import MemoryStore, keeping_in_memory
 from harness.memory_stream import MemoryStream
 from harness.net import MemoryListener, MemoryNetwork, Sever, Way, clear_way, serve_memory
 from hop.call import make_client
@@ -98,6 +100,7 @@ class World:
     fake: Fake
     retriever: FixedRetriever
     client: httpx.AsyncClient
+    store: MemoryStore = field(factory=MemoryStore)
     programs: dict[str, Running] = field(factory=dict)
     transports: list[httpx.AsyncHTTPTransport] = field(factory=list)  # the programs' own
 
@@ -215,7 +218,9 @@ class _Builder:
         if "qs" in only:
             query, _ = load(QueryServiceSettings, self.environ)
             program = self._program(query)
-            app = make_qs(program, query, await self._client(), self.engine)
+            opening = keeping_in_memory(program, self.world.store)
+            keeping = await self.stack.enter_async_context(opening)
+            app = make_qs(program, query, await self._client(), self.engine, keeping)
             self._serve("qs", app)
         if "bff" in only:
             bff, _ = load(BffSettings, self.environ)

@@ -5,7 +5,7 @@ that names each place. `Call` is entered for the request's whole lifetime and wr
 closing log line and its figures when the last byte is out or the client is gone.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 import trio
@@ -66,6 +66,7 @@ class Call:
     caller: str = ""  # whose key it came with, as `hop.keys` names it; never logged
     phase: str = "receiving"
     deadline: Deadline = field(init=False)
+    session_id: str | None = None  # of the session that it is part of, where there is one
     streaming: bool = False
     outcome: Outcome | None = None
     first_delta_at: float | None = None
@@ -125,10 +126,10 @@ class Call:
         # when `done` is taken, and its client may go at once when it has read that.
         cut = self.request.peer.stalled or (kind is not None and not self.streaming)
         outcome = None if cut else self.outcome
-        self._report(outcome or Outcome("gone", self._cut_by()))
+        self._report(outcome or Outcome("gone", self.cut_by()))
 
-    def _cut_by(self) -> ReasonCode:
-        """Why a call ended without an outcome: nobody is left to be told."""
+    def cut_by(self) -> ReasonCode:
+        """Why a call ends without an outcome: nobody is left to be told."""
         peer = self.request.peer
         if peer.stalled:
             return ReasonCode.CLIENT_TOO_SLOW
@@ -143,7 +144,7 @@ class Call:
         )
         self.program.log.info(
             "call ended",
-            path=self.request.path,
+            path=_route(self.request),
             status=outcome.status,
             reason_code=outcome.reason_code,
             phase=self.phase,
@@ -162,18 +163,28 @@ class Received(Generic[T]):
 
 async def receive(call: Call, kind: type[T], body_bytes: int, query: frozenset[str]) -> Received[T]:
     """What the call asks, proved. `query`: the keys it may have. Raises Refusal."""
-    if call.program.drain.draining:
-        raise shutting_down()
+    violations = _received_head(call, query)
     body = await _body(call, body_bytes)
-    violations = [*_head_violations(call.request, query)]
     try:
         received = Received(decode(body, kind), "true" in call.request.args.getlist("stream"))
     except ContractViolation as violation:
         total = len(violations) + violation.total
-        raise _invalid([*violations, *violation.violations], total) from None
+        raise _refused([*violations, *violation.violations], total) from None
     if violations:
-        raise _invalid(violations, len(violations))
+        raise invalid(violations)
     return received
+
+
+def receive_head(call: Call) -> None:
+    """Prove a call that has neither a body nor a query. Raises Refusal."""
+    if violations := _received_head(call, frozenset()):
+        raise invalid(violations)
+
+
+def _received_head(call: Call, query: frozenset[str]) -> list[Violation]:
+    if call.program.drain.draining:
+        raise shutting_down()
+    return [*_head_violations(call.request, query)]
 
 
 def known_caller(call: Call, keys: Keys) -> None:
@@ -208,7 +219,12 @@ def _head_violations(request: HopRequest, query: frozenset[str]) -> Iterator[Vio
         yield Violation(_DEADLINE, str(violation))
 
 
-def _invalid(violations: list[Violation], total: int) -> Refusal:
+def invalid(violations: Sequence[Violation]) -> Refusal:
+    """The refusal of a request that is wrong in these places."""
+    return _refused(violations, len(violations))
+
+
+def _refused(violations: Sequence[Violation], total: int) -> Refusal:
     """The refusal that lists these violations, of which there were `total` in all."""
     details = [Detail(violation.path, violation.problem) for violation in violations]
     listed = details[:VIOLATIONS_LISTED]
@@ -216,6 +232,12 @@ def _invalid(violations: list[Violation], total: int) -> Refusal:
     places = "1 place" if total == 1 else f"{total} places"
     message = f"the request breaks the contract in {places}{more}"
     return Refusal(ReasonCode.INPUT_INVALID, message, listed)
+
+
+def _route(request: HopRequest) -> str:
+    """The path as it is served: an id in it may be all that it takes to read a session."""
+    rule = request.url_rule
+    return request.path if rule is None else rule.rule
 
 
 async def _body(call: Call, body_bytes: int) -> bytes:

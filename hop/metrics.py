@@ -61,6 +61,10 @@ class Metrics:
         gauge = Gauge(name, about, ["service"], registry=self.registry)
         gauge.labels(self._service).set_function(read)
 
+    def counter(self, name: str, about: str) -> Counter:
+        """A count of one thing that only this program has."""
+        return Counter(name, about, ["service"], registry=self.registry).labels(self._service)
+
     def tokens(self, prompt: int, completion: int) -> None:
         """What one generation used."""
         self._tokens.labels(self._service, "prompt").inc(prompt)

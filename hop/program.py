@@ -24,3 +24,7 @@ class Program:
     drain: Drain
     new_hex: NewHex
     now: Clock = trio.current_time
+
+
+class CannotServe(Exception):
+    """A program's own resource is not what it needs; the message says what to do about it."""

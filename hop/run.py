@@ -22,7 +22,7 @@ from hop.lifetime import Drain, HopApp
 from hop.log import FromLibraries, make_log
 from hop.metrics import Metrics
 from hop.pool import make_transport
-from hop.program import Program
+from hop.program import CannotServe, Program
 from hop.serve import CannotListen, Limits, open_listeners, serve
 from hop.settings import HopSettings, SettingsError, load, variables_of
 
@@ -89,17 +89,32 @@ async def _serve(
         except UnicodeError:
             print(f"{settings.SERVICE}: {settings.host!r} is no host name", file=sys.stderr)
             return _EXIT_CANNOT_SERVE
-        async with make_client(transport) as client, open_app(program, settings, client) as app:
-            port = listeners[0].socket.getsockname()[1]
-            program.log.info("serving", host=settings.host, port=port)
-            async with trio.open_nursery() as nursery:
-                told = trio.Event()
-                nursery.start_soon(_heed, signals, told, nursery.cancel_scope)
-                limits = serving_limits(settings)
-                await serve(app, listeners, drain=program.drain, limits=limits, stop=told.wait)
-                nursery.cancel_scope.cancel()
+        try:
+            async with make_client(transport) as client, open_app(program, settings, client) as app:
+                await _listen(program, app, listeners, signals)
+        except CannotServe as error:
+            print(f"{settings.SERVICE}: {error}", file=sys.stderr)
+            return _EXIT_CANNOT_SERVE
     program.log.info("stopped")
     return 0
+
+
+async def _listen(
+    program: Program,
+    app: HopApp,
+    listeners: Sequence[trio.SocketListener],
+    signals: AsyncIterator[int],
+) -> None:
+    """Serve until a signal, and drain."""
+    settings = program.settings
+    port = listeners[0].socket.getsockname()[1]
+    program.log.info("serving", host=settings.host, port=port)
+    async with trio.open_nursery() as nursery:
+        told = trio.Event()
+        nursery.start_soon(_heed, signals, told, nursery.cancel_scope)
+        limits = serving_limits(settings)
+        await serve(app, listeners, drain=program.drain, limits=limits, stop=told.wait)
+        nursery.cancel_scope.cancel()
 
 
 async def _heed(signals: AsyncIterator[int], told: trio.Event, all_of_it: trio.CancelScope) -> None:

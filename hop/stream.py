@@ -45,6 +45,7 @@ class EventSink(ABC):
 
     def __init__(self, call: Call, *, citations_required: bool) -> None:
         self.call = call
+        self.citations_required = citations_required
         self._order = StreamOrder(citations_required)
         self._citations: tuple[Citation, ...] = ()
 
@@ -76,10 +77,10 @@ class EventSink(ABC):
         """Whether `meta` is out."""
         return self._order.state is not State.OPENING
 
-    async def begin(self, session_id: str | None = None) -> None:
+    async def begin(self) -> None:
         """Send `meta`."""
         ids = self.call.ids
-        await self.emit(Meta("v1", ids.trace_id, ids.request_id, session_id))
+        await self.emit(Meta("v1", ids.trace_id, ids.request_id, self.call.session_id))
 
     async def error(self, code: ReasonCode) -> None:
         """Send `error`, withdrawing whatever text is out."""

@@ -21,23 +21,28 @@ from hop.incoming import Call, Received, Refusal, known_caller
 from hop.lifetime import HopApp
 from hop.program import Program
 from hop.stream import collected, streamed
+from qs.blocking import in_worker_threads
 from qs.config import QueryServiceSettings
 from qs.retrieval.port import Retriever
-from qs.retrieval.sqlite_index import SqliteIndex, in_worker_threads
+from qs.retrieval.sqlite_index import SqliteIndex
+from qs.store.keeping import Keeping, open_keeping
+from qs.store.kept import Kept
 from qs.turn import Turn
 
 _SEARCH_THREADS = 4
+SESSION_HEX = 32  # 128 random bits
 
 
 @asynccontextmanager
 async def open_app(
     program: Program, settings: QueryServiceSettings, client: httpx.AsyncClient
 ) -> AsyncIterator[HopApp]:
-    """QS's app on the embedded index, which it holds open."""
+    """QS's app on the embedded index, which it holds open, and on what it keeps."""
     limiter = trio.CapacityLimiter(_SEARCH_THREADS)
     index = SqliteIndex(Path(settings.index_path), in_worker_threads(limiter))
     try:
-        yield make_qs(program, settings, client, index)
+        async with open_keeping(program, settings) as keeping:
+            yield make_qs(program, settings, client, index, keeping)
     finally:
         with trio.move_on_after(1, shield=True):
             await index.aclose()
@@ -48,8 +53,9 @@ def make_qs(
     settings: QueryServiceSettings,
     client: httpx.AsyncClient,
     retriever: Retriever,
+    keeping: Keeping,
 ) -> HopApp:
-    """QS's app over any retriever."""
+    """QS's app over any retriever, and over whatever keeps conversations."""
     connect_s = settings.hop_connect_timeout_ms / 1000
     llmgw = NextHop(client, settings.llm_url, connect_s, program.metrics, settings.llm_api_key)
 
@@ -60,10 +66,10 @@ def make_qs(
     app = make_app(
         program,
         body_bytes=CHAT_BODY_BYTES,
-        own={"index": index_usable},
-        neighbours={"llmgw": llmgw.check},
+        own={"index": index_usable, **keeping.own},
+        neighbours={"llmgw": llmgw.check, **keeping.neighbours},
     )
-    chat = _Chat(settings, retriever, llmgw)
+    chat = _Chat(settings, retriever, llmgw, keeping.kept)
     route = Route("/chat", ChatRequest, CHAT_BODY_BYTES, frozenset({"stream"}))
     admit = partial(known_caller, keys=settings.api_keys)
     answer_calls(app, program, route, admit, chat.answer)
@@ -75,6 +81,7 @@ class _Chat:
     settings: QueryServiceSettings
     retriever: Retriever
     llmgw: NextHop
+    kept: Kept
 
     async def answer(self, call: Call, received: Received[ChatRequest]) -> Response:
         request = received.body
@@ -85,7 +92,10 @@ class _Chat:
             raise Refusal(ReasonCode.INPUT_NOT_FOUND, "no session has this id")
         required = request.options.citations_required
         turn = Turn(self.settings, self.retriever, self.llmgw, request, stream)
+        session_id = call.program.new_hex(SESSION_HEX)
+        question = request.message.content
+        tell = self.kept.recorded(call, question, session_id, opens=True, tell=turn.tell)
         if stream:
-            return await streamed(call, turn.tell, citations_required=required)
-        collector = await collected(call, turn.tell, citations_required=required)
+            return await streamed(call, tell, citations_required=required)
+        collector = await collected(call, tell, citations_required=required)
         return body_response(encode(chat_response(collector)), call.ids)

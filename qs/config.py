@@ -1,6 +1,7 @@
 """The query service's settings: where the index is, where the gateway is, how long things take."""
 
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -9,6 +10,7 @@ from hop.keys import Keys, key, keys
 from hop.settings import (
     HopSettings,
     boolean,
+    integer,
     milliseconds,
     name,
     number,
@@ -18,6 +20,25 @@ from hop.settings import (
     url,
 )
 from qs.retrieval.relevance import DEFAULT_MIN_SCORE
+
+_SQLITE = "sqlite:///"
+_MYSQL = "mysql+pymysql"
+
+
+def store_url(value: str) -> str:
+    """A SQLite file, or a database on a MySQL or MariaDB server."""
+    if value.startswith(_SQLITE) and value.strip() == value and len(value) > len(_SQLITE):
+        return value
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme == _MYSQL and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not parts.path.strip("/"):
+        raise ValueError(
+            f"must be {_SQLITE}path/to/a/file or {_MYSQL}://user:password@host:3306/database"
+        )
+    return value
 
 
 @frozen
@@ -56,6 +77,24 @@ class QueryServiceSettings(HopSettings):
         DEFAULT_MIN_SCORE,
         number(0, 1),
         "a best passage under this score is RAG_LOW_SCORE",
+    )
+    store_url: str = setting(
+        "QS_STORE_URL",
+        "sqlite:///var/store.sqlite3",
+        store_url,
+        "where conversations are kept: a file of this machine, or a MySQL or MariaDB server",
+    )
+    store_timeout_ms: int = setting(
+        "QS_STORE_TIMEOUT_MS", limits.QS_STORE_TIMEOUT_MS, milliseconds, "one question to the store"
+    )
+    spool_dir: str = setting(
+        "QS_SPOOL_DIR", "var/spool", name, "the folder of turns on their way to the store"
+    )
+    retention_days: int = setting(
+        "QS_RETENTION_DAYS",
+        0,
+        integer(0, 36_500),
+        "days after which a conversation that is not used is deleted; 0: never",
     )
     chat_timeout_ms: int = setting(
         "QS_CHAT_TIMEOUT_MS", limits.QS_CHAT_TIMEOUT_MS, milliseconds, "one question, all of it"

@@ -21,6 +21,7 @@ from hop.stream import EventSink
 from qs.config import QueryServiceSettings
 from qs.llmgw_client import Generation
 from qs.retrieval.port import Hit, RetrievalFault, Retriever, best_score
+from qs.store.recorder import RecordingSink
 
 
 @frozen
@@ -33,11 +34,12 @@ class Turn:
     request: ChatRequest
     stream: bool
 
-    async def tell(self, sink: EventSink) -> None:
+    async def tell(self, sink: RecordingSink) -> None:
         """The whole turn, to `done`."""
         await sink.begin()
         try:
             hits = await self._retrieve(sink.call)
+            sink.found(hits)
             if hits:
                 await sink.emit(SourcesFound(tuple(_source(hit) for hit in hits)))
             if gate := self._gate(hits):
@@ -82,7 +84,7 @@ class Turn:
         generation = Generation(call.ids, chunks, asked.citations_required)
         with trio.move_on_at(call.deadline.at):
             headers = call.onward_headers()
-            async with self.llmgw.post("/v1/generate", encode(asked), headers) as reply:
+            async with self.llmgw.ask("/v1/generate", headers, encode(asked)) as reply:
                 if not reply.ok:
                     raise (await reply.error()).fault()
                 relay = generation.relay_stream if asked.stream else generation.relay_body

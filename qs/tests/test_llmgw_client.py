@@ -41,6 +41,7 @@ from harness.hop_stage import (
     sse,
     whole,
 )
+from harness.memory_store import keeping_in_memory
 from harness.world import FixedRetriever
 from hop.lifetime import HopApp
 from hop.program import Program
@@ -63,7 +64,8 @@ CODE = ReasonCode.PROVIDER_TIMEOUT
 async def open_app(
     program: Program, settings: QueryServiceSettings, client: httpx.AsyncClient
 ) -> AsyncIterator[HopApp]:
-    yield make_qs(program, settings, client, FixedRetriever(HITS))
+    async with keeping_in_memory(program) as keeping:
+        yield make_qs(program, settings, client, FixedRetriever(HITS), keeping)
 
 
 def done(code: ReasonCode | None = None, *citations: Citation) -> bytes:
