@@ -34,11 +34,20 @@ _RULES: Final[Mapping[str, str]] = {
     REFUSED: "finish-content-filter",
     WITHDRAWN: "stall?after=40&for=30s",
 }
+# What the model injects, by its name in the fake's catalogue.
+_INJECTIONS: Final = (
+    "content-html-script",
+    "content-html",
+    "content-link-javascript",
+    "content-image",
+)
+INJECTED: Final = tuple(f"({name})" for name in _INJECTIONS)
 _SETTINGS: Final = {
     "LLM_MAX_ATTEMPTS": "1",
     "LLM_BREAKER_FAILURES": "0",
     "LLM_IDLE_TIMEOUT_MS": "1500",
     "DRAIN_TIMEOUT_MS": "600",
+    "BFF_RATE_PER_MINUTE": "0",
 }
 _MORE: Final[Mapping[str, str]] = {
     "등대.md": "# 등대\n\n## 불을 켜는 때\n\n등대지기는 해가 지기 전에 언제나 불을 켭니다. "
@@ -52,9 +61,11 @@ _MORE: Final[Mapping[str, str]] = {
 def open_served(folder: Path, **environ: str) -> Iterator[Stack]:
     """The four programs, started."""
     pages = {path.name: path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md")}
-    with open_stack(folder, {**pages, **_MORE}, **{**_SETTINGS, **environ}) as stack:
+    own = {"QS_STORE_URL": f"sqlite:///{folder}/store.sqlite3", "QS_SPOOL_DIR": f"{folder}/spool"}
+    with open_stack(folder, {**pages, **_MORE}, **{**_SETTINGS, **own, **environ}) as stack:
         script = folder / "script.toml"
-        script.write_text("\n".join(map(_rule, _RULES, _RULES.values())), "utf-8")
+        rules = {**_RULES, **dict(zip(INJECTED, _INJECTIONS, strict=True))}
+        script.write_text("\n".join(map(_rule, rules, rules.values())), "utf-8")
         stack.start("fake", "--admin", "--latency", "ttft=150ms,itl=8ms", "--script", str(script))
         for name in ("llmgw", "qs", "bff"):
             stack.start(name)
