@@ -47,7 +47,8 @@ def violations(chat: Chat) -> str:
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_axe_finds_nothing_wrong_with_any_state(look: str, open_page: Open) -> None:
-    chat = open_page(**LOOKS[look])
+    # Colours are judged as they are at rest, not on their way from one to another.
+    chat = open_page(reduced_motion="reduce", **LOOKS[look])
     assert violations(chat) == "", "the empty page"
     chat.answer(QUESTION)
     chat.details()
@@ -81,12 +82,10 @@ def test_axe_finds_nothing_wrong_with_an_answer_that_is_being_written(chat: Chat
 def tab_to(chat: Chat, name: str) -> None:
     """Press Tab until something of this name has the focus."""
     named = re.compile(name)
+    focused = "document.activeElement.ariaLabel ?? document.activeElement.textContent.trim()"
     for _ in range(40):
         chat.page.keyboard.press("Tab")
-        told = chat.page.evaluate(
-            "(document.activeElement.ariaLabel ?? '') + '|' + document.activeElement.textContent"
-        )
-        if named.search(told):
+        if named.fullmatch(chat.page.evaluate(focused)):
             return
     raise AssertionError(f"Tab never came to {name}")
 
@@ -100,9 +99,8 @@ def test_everything_can_be_done_by_keyboard_alone(chat: Chat) -> None:
     assert chat.box.input_value() == f"{QUESTION}\nPlease."
     keys.press("Enter")
     chat.wait_done()
-    keys.press("Shift+Tab")  # from the box backwards: the answer's last button
     tab_to(chat, "Skip to the question box")
-    tab_to(chat, "^Source 1: ")
+    tab_to(chat, "Source 1: .*")
     keys.press("Enter")
     expect(chat.panel).to_be_visible()
     assert chat.page.evaluate("document.activeElement.closest('dialog')?.id") == "panel"
@@ -112,7 +110,6 @@ def test_everything_can_be_done_by_keyboard_alone(chat: Chat) -> None:
     tab_to(chat, "Request details")
     keys.press("Enter")
     tab_to(chat, "Copy request id")
-    chat.page.evaluate("document.activeElement.blur()")
     tab_to(chat, "History")
     keys.press("Enter")
     expect(chat.page.get_by_role("dialog", name="History")).to_be_visible()
