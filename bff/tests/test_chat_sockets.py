@@ -41,6 +41,9 @@ SSE: Final = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection:
 META: Final = Meta("v1", "ab" * 16, "r-1", "0f" * 16)
 FOUND: Final = SourcesFound((Source("a#1", "a", "On \x1b]0;owned\x07lamps", None, "Turn.", 1.0),))
 CITED: Final = CitationsProved((Citation("a#1", "c1", "On lamps", "https://a.example/"),))
+SOURCE: Final = {
+    "chunk_id": "a", "doc_id": "a", "title": None, "url": None, "snippet": "", "score": 1,
+}  # fmt: skip
 CITATION: Final = {"chunk_id": "a", "marker": "c1", "title": None, "url": None}
 BUSY: Final = ReasonCode.PROVIDER_RATE_LIMITED
 Part = bytes | float
@@ -77,7 +80,7 @@ def answering(parts: Sequence[Part], heard: list[bytes] | None = None) -> Iterat
             except OSError:
                 return
             with connection:
-                said.append(connection.recv(65_536))
+                said.append(_request(connection))
                 try:
                     for part in parts:
                         if isinstance(part, float):
@@ -99,6 +102,14 @@ def answering(parts: Sequence[Part], heard: list[bytes] | None = None) -> Iterat
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join(LIMIT_S)
+
+
+def _request(connection: socket.socket) -> bytes:
+    """A whole request; its body is the last that comes."""
+    raw = connection.recv(65_536)
+    while raw and not raw.endswith(b"}"):
+        raw += connection.recv(65_536)
+    return raw
 
 
 def run(url: str, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
@@ -197,7 +208,7 @@ def plain(status: str, code: ReasonCode | None) -> list[Part]:
         "status": status, "reason_code": code, "message_key": code.message if code else None,
         "answer": {"role": "assistant", "content": text},
         "citations": [] if code else [CITATION],
-        "sources": [], "next_action": code.next_action if code else "NONE",
+        "sources": [] if code else [SOURCE], "next_action": code.next_action if code else "NONE",
         "retry_after_ms": None, "model": None, "usage": None, "timings_ms": {},
     }  # fmt: skip
     raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

@@ -76,7 +76,7 @@ class Chat:
         """Ask, wait, and give back what stands there."""
         self.ask(question)
         self.wait_done()
-        return self.last.inner_text()
+        return str(self.last.inner_text())
 
     def details(self) -> dict[str, str]:
         """What the last turn says of its request; one click shows it."""
