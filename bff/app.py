@@ -92,6 +92,7 @@ class _Chat:
                 whole = await answered(reply, Answering(call.ids, request))
                 response = whole.response
                 call.outcome = Outcome(response.status, response.reason_code)
+                call.answer_told()
                 return body_response(whole.raw, call.ids)
             if drain.cancelled_caught:
                 raise shutting_down()

@@ -43,12 +43,12 @@ class Sessions:
     async def erase(self, call: Call, session_id: str) -> Response:
         """Nothing is kept of the session any more."""
         await self._asked(call, "DELETE", _path_of(session_id))
-        return empty_response(call.ids)
+        return empty_response(call)
 
     async def rate(self, call: Call, received: Received[FeedbackRequest]) -> Response:
         """The feedback is kept."""
         await self._asked(call, "POST", "/feedback", encode(received.body))
-        return empty_response(call.ids)
+        return empty_response(call)
 
     async def _asked(
         self, call: Call, method: str, path: str, body: bytes = b"", session_id: str | None = None
@@ -59,7 +59,8 @@ class Sessions:
         try:
             headers = {**call.onward_headers(), **owner_headers(call)}
             with call.program.drain.work() as drain, trio.move_on_at(call.deadline.at):
-                async with self.qs.ask(path, headers, body, method=method) as reply:
+                shown = "/" + path.split("/")[1]  # a session's id is not for spans
+                async with self.qs.ask(path, headers, body, method=method, shown=shown) as reply:
                     call.phase = "relaying"
                     answer = await _answer(reply, call.ids, session_id)
                     call.outcome = Outcome("ok", None)

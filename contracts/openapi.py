@@ -5,22 +5,20 @@ reasons. OpenAPI 3.1 has no words for the events of a stream: `x-events` gives e
 in the order in which they may come.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from attrs import frozen
 
+from contracts import openapi_parts as parts
 from contracts.chat import ChatRequest, ChatResponse, ErrorBody
 from contracts.events import EVENTS
 from contracts.generation import GenerateRequest, GenerateResponse
 from contracts.reasons import ReasonCode
-from contracts.rules import REQUEST_ID, SESSION_ID, SESSION_OWNER, TRACE_ID
 from contracts.schema import DIALECT, Definitions, Schema
 from contracts.sessions import FeedbackRequest, SessionResponse
 
 VERSION: Final = "v1"
-_TEXT: Final[Schema] = {"type": "string"}
-_ANY_OBJECT: Final[Schema] = {"type": "object"}
 _GENERAL: Final = (
     "Every error body is JSON, 404 and 405 included. HEAD answers as GET, OPTIONS with 204 and "
     "`Allow`. Laws between fields stand in the descriptions of their schemas."
@@ -151,8 +149,8 @@ def document(service: Service) -> Schema:
             "schemas": schemas.in_order(),
             "responses": errors | elsewhere,
             "parameters": _parameters(service),
-            "headers": _HEADERS,
-            "securitySchemes": _SECURITY,
+            "headers": parts.HEADERS,
+            "securitySchemes": parts.SECURITY,
         },
     }
 
@@ -171,14 +169,14 @@ def codes_by_status(
 def _parameters(service: Service) -> Schema:
     streams = any(call.stream_in_query for call in service.calls)
     return {
-        **({"stream": _STREAM_PARAMETER} if streams else {}),
-        **({"id": _ID_PARAMETER} if service.others else {}),
+        **({"stream": parts.STREAM_PARAMETER} if streams else {}),
+        **({"id": parts.ID_PARAMETER} if service.others else {}),
         **_headers_of(service),
     }
 
 
 def _headers_of(service: Service) -> dict[str, Schema]:
-    return {**_HEADER_PARAMETERS, **(_OWNER_PARAMETER if service.takes_owner else {})}
+    return {**parts.HEADER_PARAMETERS, **(parts.OWNER_PARAMETER if service.takes_owner else {})}
 
 
 def _asked(names: Iterable[str], request: type | None, schemas: Definitions) -> Schema:
@@ -235,7 +233,7 @@ def _answer(call: Call, schemas: Definitions) -> Schema:
         "content": {
             "application/json": {"schema": schemas.refer(call.response)},
             "text/event-stream": {
-                "schema": {**_TEXT, "description": _STREAM},
+                "schema": {**parts.TEXT, "description": parts.STREAM},
                 "x-events": {name: schemas.refer(kind) for name, kind in EVENTS.items()},
             },
         },
@@ -265,7 +263,7 @@ def _elsewhere(status: object) -> str:
 def _error(status: int, codes: list[ReasonCode], schemas: Definitions) -> Schema:
     among = [str(code) for code in codes]
     only_these = {"properties": {"error": {"properties": {"code": {"enum": among}}}}}
-    names = ["x-request-id", "x-trace-id", *(["retry-after"] if status in _PAUSED else [])]
+    names = ["x-request-id", "x-trace-id", *(["retry-after"] if status in parts.PAUSED else [])]
     return {
         "description": "; ".join(f"{code}: {code.when}" for code in codes),
         "headers": _headers(*names),
@@ -276,17 +274,17 @@ def _error(status: int, codes: list[ReasonCode], schemas: Definitions) -> Schema
 
 
 def _gets(service: Service, schemas: Definitions) -> dict[str, Schema]:
-    html, own = ("text/html", _TEXT), ("application/json", _ANY_OBJECT)
+    html, own = ("text/html", parts.TEXT), ("application/json", parts.ANY_OBJECT)
     page = {
         "/": _get("page", "The chat page", schemas, {"200": html}),
         "/docs": _get("docs", "This document as a page", schemas, {"200": html}),
         "/openapi.json": _get("openapi", "This document", schemas, {"200": own}),
     }
-    ready = ("application/json", _READINESS)
+    ready = ("application/json", parts.READINESS)
     return {
         **(page if service.has_page else {}),
         "/health": _get(
-            "health", "Whether it answers", schemas, {"200": ("application/json", _HEALTH)}
+            "health", "Whether it answers", schemas, {"200": ("application/json", parts.HEALTH)}
         ),
         "/ready": _get(
             "ready",
@@ -295,7 +293,7 @@ def _gets(service: Service, schemas: Definitions) -> dict[str, Schema]:
             {"200": ready, "503": ready},
         ),
         "/metrics": _get(
-            "metrics", "Figures for Prometheus", schemas, {"200": ("text/plain", _TEXT)}
+            "metrics", "Figures for Prometheus", schemas, {"200": ("text/plain", parts.TEXT)}
         ),
     }
 
@@ -323,74 +321,6 @@ def _headers(*names: str) -> Schema:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _header(name: str, schema: Schema, description: str) -> Schema:
-    return {"name": name, "in": "header", "description": description, "schema": schema}
-
-
 _OF_BODIES: Final = (408, 413, 415)
 _QUEUEING: Final = (ReasonCode.ADMISSION_QUEUE_FULL, ReasonCode.ADMISSION_QUEUE_TIMEOUT)
 _HOPS: Final = tuple(code for code in ReasonCode if code.startswith("HOP_"))
-_PAUSED: Final = frozenset({429, 503})
-_STREAM: Final = (
-    "Server-sent events: `meta sources? citations? delta* error? done`. Each is `event: NAME` and "
-    "one `data:` line of JSON, whose schema `x-events` gives; comment lines are heartbeats."
-)
-# A header that cannot be used is replaced, not refused: its schema takes any text.
-_HEADER_PARAMETERS: Final = {
-    "x-request-id": _header("x-request-id", _TEXT, f"Names the call: {REQUEST_ID.form}."),
-    "traceparent": _header("traceparent", _TEXT, "W3C trace context; gives the trace id."),
-    "x-trace-id": _header(
-        "x-trace-id", _TEXT, f"The trace id where there is no traceparent: {TRACE_ID.form}."
-    ),
-    "x-deadline-ms": _header(
-        "x-deadline-ms",
-        {"type": "integer", "minimum": 0, "maximum": 10**15 - 1},
-        "Whole milliseconds that the caller will still wait; 0 is answered with 504.",
-    ),
-}
-_OWNER_PARAMETER: Final[Mapping[str, Schema]] = {
-    "x-session-owner": _header(
-        "x-session-owner",
-        {**_TEXT, **SESSION_OWNER.schema()},
-        "Whose sessions these are, from a hop that knows its callers; absent: nobody's.",
-    )
-}
-_ID_PARAMETER: Final[Schema] = {
-    "name": "id",
-    "in": "path",
-    "required": True,
-    "description": "A session's id.",
-    "schema": {**_TEXT, **SESSION_ID.schema()},
-}
-_STREAM_PARAMETER: Final[Schema] = {
-    "name": "stream",
-    "in": "query",
-    "description": "Stream the answer; `options.stream` says the same.",
-    "schema": {"type": "boolean", "default": False},
-}
-_HEADERS: Final[Schema] = {
-    "x-request-id": {"required": True, "schema": {**_TEXT, **REQUEST_ID.schema()}},
-    "x-trace-id": {"required": True, "schema": {**_TEXT, **TRACE_ID.schema()}},
-    "retry-after": {
-        "description": "Whole seconds to wait before asking again, where they are known.",
-        "schema": {"type": "integer", "minimum": 0},
-    },
-}
-_SECURITY: Final[Schema] = {
-    "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
-    "bearer": {"type": "http", "scheme": "bearer"},
-}
-
-
-def _object(**properties: Schema) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-_HEALTH: Final = _object(status={"type": "string", "enum": ["ok"]}, service=_TEXT)
-_READINESS: Final = _object(
-    ready={"type": "boolean"},
-    checks={
-        "type": "object",
-        "additionalProperties": _object(ok={"type": "boolean"}, detail=_TEXT),
-    },
-)

@@ -32,7 +32,7 @@ OWNER_HEADER: Final = "x-session-owner"
 """Whose sessions these are: from the BFF to QS only (CONTRACT §2)."""
 
 Rating = Literal["up", "down"]
-Comment = Annotated[str, Chars(1, limits.COMMENT_CHARS)]
+Comment = Annotated[str, Chars(1, limits.FEEDBACK_COMMENT_CHARS)]
 Instant = Annotated[str, INSTANT]
 
 

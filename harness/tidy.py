@@ -32,7 +32,10 @@ TESTS_MAY_ALSO_IMPORT = {"fakes", "harness"}
 
 PURE = (
     "contracts/*.py",
+    "hop/otlp_json.py",
     "hop/settings.py",
+    "hop/spans.py",
+    "hop/waiting.py",
     "*/config.py",
     "bff/admission.py",
     "llmgw/answer*.py",
@@ -50,6 +53,8 @@ PURE = (
     "llmgw/providers/toy.py",
     "llmgw/providers/openai_wire.py",
     "qs/retrieval/port.py",
+    "qs/conversation.py",
+    "qs/retrieval/followup.py",
     "qs/retrieval/query.py",
     "qs/ingest/chunker.py",
     "qs/store/merging.py",

@@ -50,8 +50,8 @@ def make_app(
 
     def unserved(status: int | None) -> None:
         code = ReasonCode.CLIENT_DISCONNECTED if status is None else None
-        program.metrics.call_ended("refused" if status else "gone", code, 0.0, None)
-        program.log.info("not served", http_status=status, reason_code=code)
+        ended = Outcome("refused" if status else "gone", code)
+        _closed_at_once(program, "not served", ended, http_status=status)
 
     app = HopApp(
         program.settings.SERVICE,
@@ -183,9 +183,10 @@ def body_response(body: bytes, ids: CallIds) -> Response:
     return Response(body, headers=ids.response(), content_type="application/json")
 
 
-def empty_response(ids: CallIds) -> Response:
+def empty_response(call: Call) -> Response:
     """That it is done, with both ids: 204."""
-    response = Response(b"", _NO_CONTENT, ids.response())
+    call.answers = _NO_CONTENT
+    response = Response(b"", _NO_CONTENT, call.ids.response())
     del response.headers["content-type"], response.headers["content-length"]
     return response
 
@@ -227,9 +228,22 @@ def _not_routed(program: Program, error: HTTPException) -> Response:
     response = error_response(Refusal(code, asked), ids)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["allow"] = ", ".join(sorted(error.valid_methods))
-    program.metrics.call_ended("error", code, 0.0, None)
-    program.log.info("not routed", path=_begun(request.path), status="error", reason_code=code)
+    _closed_at_once(program, "not routed", Outcome("error", code), path=_begun(request.path))
     return response
+
+
+def _closed_at_once(program: Program, event: str, ended: Outcome, **more: object) -> None:
+    """The figures and the closing line of a call that no handler ever had."""
+    program.metrics.call_ended(ended.status, ended.reason_code, 0.0, None, None)
+    program.log.info(
+        event,
+        **more,
+        status=ended.status,
+        reason_code=ended.reason_code,
+        phase="receiving",
+        duration_ms=0,
+        ttft_ms=None,
+    )
 
 
 def _begun(path: str) -> str:

@@ -21,6 +21,7 @@ from contracts.strict_json import ContractViolation
 from hop.exchange import ResponseBytes, send
 from hop.metrics import Metrics
 from hop.pool import make_transport
+from hop.spans import at, span
 
 _STATUS_OK = 200
 _STATUS_UNAUTHORIZED = 401
@@ -159,24 +160,35 @@ class NextHop:
 
     @asynccontextmanager
     async def ask(
-        self, path: str, headers: Mapping[str, str], body: bytes = b"", *, method: str = "POST"
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        method: str = "POST",
+        shown: str | None = None,
     ) -> AsyncIterator[Reply]:
-        """One call, open until it is left. Raises HopFault."""
+        """One call, open until it is left. `shown`: its path, for spans. Raises HopFault."""
         typed = {"content-type": "application/json"} if body else {}
         ours = {"authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+        url = self.base_url + path
 
         def make() -> httpx.Request:
             return self.client.build_request(
                 method,
-                self.base_url + path,
+                url,
                 content=body,
-                headers={**headers, **ours, **typed},
+                headers={**headers, **part.onward(), **ours, **typed},
                 timeout=httpx.Timeout(None, connect=self.connect_timeout_s),
             )
 
-        with self.metrics.upstream_streams.track_inprogress():
+        with self.metrics.upstream_streams.track_inprogress(), span(method, "client") as part:
+            part.set("http.request.method", method)
+            part.set("url.full", self.base_url + (shown or path))
+            at(part, url)
             with mapped():
                 reply = Reply(ResponseBytes(await send(self.client, make)))
+            part.set("http.response.status_code", reply.response.status_code)
             self._key_refused = reply.response.status_code == _STATUS_UNAUTHORIZED
             try:
                 yield reply

@@ -26,7 +26,7 @@ CALLS = [READ, ERASE, RATE]
 KEYED = {"BFF_API_KEYS": "first-secret,second-secret"}
 ENVIRON = {"BFF_QS_URL": "http://next"}
 HEADERS = {"x-request-id": REQUEST, "x-trace-id": TRACE}
-TURN = {
+TURN: dict[str, object] = {
     "request_id": "r-0",
     "asked_at": "2026-01-31T12:00:00.000Z",
     "message": {"role": "user", "content": "Why?"},

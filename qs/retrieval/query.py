@@ -78,11 +78,17 @@ def any_of(wanted: Iterable[str]) -> str:
     return " OR ".join(quoted(term) for term in wanted) or '""'
 
 
-def _runs(text: str) -> Iterator[list[str]]:
-    """The text as runs of one script each, every run already cut into its terms."""
+def script_runs(text: str) -> Iterator[tuple[str, bool]]:
+    """The text as runs of one script each, and whether that one puts no spaces between words."""
     folded = _CLITIC.sub("", unicodedata.normalize("NFKC", text).casefold())
     for run in _RUN.finditer(folded):
-        yield _words(run[2]) if run[2] else _pairs(run[1])
+        yield run[0], run[2] is None
+
+
+def _runs(text: str) -> Iterator[list[str]]:
+    """The same, every run already cut into its terms."""
+    for run, unspaced in script_runs(text):
+        yield _pairs(run) if unspaced else _words(run)
 
 
 def _pairs(run: str) -> list[str]:

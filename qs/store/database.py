@@ -43,6 +43,7 @@ _SQLITE: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",  # what is erased is overwritten
 )
 
 
@@ -118,6 +119,12 @@ class Database:
         if self.is_file:
             return f"store {self.url.database}"
         return f"store {self.url.database} at {self.url.host}:{self.url.port or 3306}"
+
+    def make_room(self) -> None:
+        """Make the folder that the file stands in."""
+        if self.is_file:
+            with self._foreign_faults():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
 
     def asking(self) -> Asking:
         """A use that can be stopped."""

@@ -18,7 +18,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
-from alembic.script.revision import ResolutionError
+from alembic.util.exc import CommandError
 from attrs import frozen
 from sqlalchemy.engine import Connection
 
@@ -49,8 +49,7 @@ def version_of(database: Database) -> Version:
 
 def migrate(database: Database, target: str = "head") -> Version:
     """Bring the store to `target`: a version, `head` or `base`. Raises StoreFault, StoreRefused."""
-    if database.is_file:
-        database.path.parent.mkdir(parents=True, exist_ok=True)
+    database.make_room()
     with database.transaction(writes=True) as connection, _alone(database, connection):
         before = _version(database, connection)
         wanted = _resolved(target)
@@ -68,7 +67,7 @@ def _resolved(target: str) -> str | None:
         return None
     try:
         script = _scripts().get_revision(target)
-    except ResolutionError:
+    except CommandError:
         raise StoreRefused(f"there is no version {target!r}") from None
     assert script is not None
     return script.revision

@@ -24,8 +24,8 @@ def upgrade() -> None:
         sa.Column("owner", sa.String(64), nullable=False),
         sa.Column("created_ms", sa.BigInteger, nullable=False),
         sa.Column("used_ms", sa.BigInteger, nullable=False),
-        sa.Index("sessions_by_use", "used_ms"),
     )
+    _index("sessions_by_use", "sessions", "used_ms")
     _make(
         "turns",
         sa.Column("turn_id", sa.String(32), primary_key=True),
@@ -50,8 +50,8 @@ def upgrade() -> None:
         sa.Column("timings_ms", sa.Text, nullable=False),
         sa.Column("ended_ms", sa.BigInteger, nullable=False),
         sa.UniqueConstraint("owner", "request_id", name="turns_by_request"),
-        sa.Index("turns_by_session", "session_id", "asked_ms"),
     )
+    _index("turns_by_session", "turns", "session_id", "asked_ms")
     _make(
         "sources",
         _turn_id(),
@@ -103,3 +103,10 @@ def _make(name: str, *parts: SchemaItem) -> None:
         mysql_charset="utf8mb4",
         mysql_collate="utf8mb4_bin",
     )
+
+
+def _index(name: str, table: str, *columns: str) -> None:
+    # MySQL has no `CREATE INDEX IF NOT EXISTS`.
+    there = sa.inspect(op.get_bind()).get_indexes(table)
+    if name not in [index["name"] for index in there]:
+        op.create_index(name, table, [*columns])
