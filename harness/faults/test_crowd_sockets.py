@@ -101,7 +101,7 @@ async def test_crowd_of_which_a_quarter_never_reads_is_served(crowded: Stack) ->
             for number in range(CLIENTS - DEAF):
                 crowd.start_soon(read, number)
             with trio.fail_after(LONG_S):
-                while crowded["bff"].text().count("CLIENT_TOO_SLOW") < DEAF:
+                while crowded["bff"].text().count("CLIENT_TOO_SLOW") < DEAF:  # noqa: ASYNC110 - a log
                     await trio.sleep(0.5)
             dropped.set()
         watching.cancel_scope.cancel()
