@@ -31,7 +31,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
 .NOTPARALLEL:
-.PHONY: help run setup test test-contracts sim test-faults mutants mutmut fuzz bench bench-peers test-fidelity test-clients test-compose check fake ingest smoke up down logs local-llm-up local-llm-down local-llm-health schemas reason-codes settings-table clean dir-given python preflight preflight-run
+.PHONY: help run setup test test-contracts sim test-faults test-backends backup restore mutants mutmut fuzz bench bench-peers test-fidelity test-llm test-clients test-compose check fake ingest smoke up down logs local-llm-up local-llm-down local-llm-health schemas reason-codes settings-table clean dir-given python preflight preflight-run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,12 @@ test-faults: preflight $(DEV_SET) ## every fault over four real processes, five 
 	--basetemp $(dir $(FAULTS_REPORT))tmp --junitxml $(FAULTS_REPORT) \
 	-o junit_suite_name=faults -o junit_family=xunit1
 
+# Servers of our own, on private ports, with their data in var/backends/; BACKENDS=mysql narrows it.
+BACKENDS ?= mysql,opensearch
+test-backends: preflight $(DEV_SET) ## the store and the search on real servers, killed and restarted
+	@case ",$(BACKENDS)," in *,mysql,*) $(BIN)/python -m scripts.install_mariadb;; esac
+	@BACKENDS="$(BACKENDS)" $(BIN)/python -m pytest harness/backends --tb short
+
 # Each law of the lists is broken in a copy of the tree; its tests have to notice.
 mutants: preflight $(DEV_SET) ## would the tests notice? make mutants [SINCE=rev] [ONLY=name]
 	@$(BIN)/python -m harness.sabotage --since "$(SINCE)" --only "$(ONLY)"
@@ -88,6 +94,11 @@ bench-peers: preflight $(PEERS_SET) ## install LiteLLM's and Portkey's gateways 
 test-fidelity: preflight $(DEV_SET) $(FIDELITY_SET) ## the fake against a real llama.cpp server
 	@FIDELITY_PYTHON=$(FIDELITY_VENV)/bin/python $(BIN)/python -m pytest harness/fidelity
 
+# A real model, through the whole chain. KEEP=1 writes the figures into the handbook.
+test-llm: preflight $(RUN_SET) $(FIDELITY_SET) ## a real small model behind it all: make test-llm [QUESTIONS=12]
+	@exec $(BIN)/python -m harness.llm --python $(FIDELITY_VENV)/bin/python \
+	$(if $(QUESTIONS),--questions "$(QUESTIONS)") $(if $(KEEP),--page docs/local-model-figures.md)
+
 # So do other people's clients. None of them may ask the network for anything.
 test-clients: preflight $(RUN_SET) $(CLIENTS_SET) ## the fake with three clients, unmodified
 	@LITELLM_LOCAL_MODEL_COST_MAP=True $(CLIENTS_VENV)/bin/python -m pytest \
@@ -108,6 +119,13 @@ fake: preflight $(RUN_SET) ## the fake model server alone, on FAKE_PORT
 
 ingest: dir-given preflight $(RUN_SET) ## index a folder of documents: make ingest DIR=path
 	@exec $(BIN)/python -m scripts.with_env $(BIN)/python -m qs.ingest "$(DIR)"
+
+backup: preflight $(RUN_SET) ## copy what is kept of conversations, and the index: make backup [TO=folder]
+	@exec $(BIN)/python -m scripts.with_env $(BIN)/python -m qs.store backup $(if $(TO),"$(TO)")
+
+restore: preflight $(RUN_SET) ## put such a copy back: make restore FROM=folder
+	@test -n "$(FROM)" || { echo "usage: make restore FROM=var/backups/…" >&2; exit 2; }
+	@exec $(BIN)/python -m scripts.with_env $(BIN)/python -m qs.store restore "$(FROM)"
 
 smoke: ## ask a running stack: plain, streaming, off-topic, bad input
 	@sh scripts/smoke_chat.sh
