@@ -104,8 +104,8 @@ SPANS_FLUSH_MS: Final = 400
 SPANS_FLUSH_LEAST_MS: Final = 50
 
 # Spans that wait to be sent: the standard's own bound, and batches that are encoded in a moment.
-SPANS_HELD: Final = 2_048
-SPANS_BATCH: Final = 128
+SPANS_HELD_MAX: Final = 2_048
+SPANS_BATCH_MAX: Final = 128
 
 assert TOP_K_DEFAULT <= TOP_K_MAX <= CHUNKS, "whatever is retrieved must fit the gateway's request"
 assert CITATIONS_MAX < CHUNKS
@@ -125,4 +125,4 @@ assert DRAIN_NOTICE_MS < DRAIN_TIMEOUT_MS
 assert DRAIN_TIMEOUT_MS + DRAIN_FLUSH_MS + SPOOL_FLUSH_MS + SPANS_FLUSH_MS < GONE_MS, (
     "a drained program is gone in 5 s"
 )
-assert SPANS_BATCH < SPANS_HELD
+assert SPANS_BATCH_MAX < SPANS_HELD_MAX

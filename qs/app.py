@@ -3,10 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 import httpx
-import trio
 from attrs import frozen
 from quart import Response
 
@@ -21,31 +19,25 @@ from hop.incoming import Call, Received
 from hop.lifetime import HopApp
 from hop.program import Program
 from hop.stream import collected, streamed
-from qs.blocking import in_worker_threads
 from qs.config import QueryServiceSettings
+from qs.retrieval.engines import open_retriever
 from qs.retrieval.port import Retriever
-from qs.retrieval.sqlite_index import SqliteIndex
 from qs.sessions import Sessions, known_owner
 from qs.store.keeping import Keeping, open_keeping
 from qs.store.kept import Kept
 from qs.turn import Turn
-
-_SEARCH_THREADS = 4
 
 
 @asynccontextmanager
 async def open_app(
     program: Program, settings: QueryServiceSettings, client: httpx.AsyncClient
 ) -> AsyncIterator[HopApp]:
-    """QS's app on the embedded index, which it holds open, and on what it keeps."""
-    limiter = trio.CapacityLimiter(_SEARCH_THREADS)
-    index = SqliteIndex(Path(settings.index_path), in_worker_threads(limiter))
-    try:
-        async with open_keeping(program, settings) as keeping:
-            yield make_qs(program, settings, client, index, keeping)
-    finally:
-        with trio.move_on_after(1, shield=True):
-            await index.aclose()
+    """QS's app on the search engine that the settings name, and on what it keeps."""
+    async with (
+        open_retriever(settings) as retriever,
+        open_keeping(program, settings) as keeping,
+    ):
+        yield make_qs(program, settings, client, retriever, keeping)
 
 
 def make_qs(

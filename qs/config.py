@@ -1,6 +1,7 @@
-"""The query service's settings: where the index is, where the gateway is, how long things take."""
+"""The query service's settings: what it searches, where the gateway is, its limits."""
 
-from typing import ClassVar
+import re
+from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -14,12 +15,23 @@ from hop.settings import (
     milliseconds,
     name,
     number,
+    one_of,
     port,
     setting,
     text,
     url,
 )
 from qs.retrieval.relevance import DEFAULT_MIN_SCORE
+
+_ALIAS: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+
+
+def index_alias(value: str) -> str:
+    """A name that OpenSearch takes for an alias, and for an index when a number is put to it."""
+    if not _ALIAS.fullmatch(value):
+        raise ValueError("must be small letters, digits, `-` and `_`, a letter or digit first")
+    return value
+
 
 _SQLITE = "sqlite:///"
 _MYSQL = "mysql+pymysql"
@@ -72,7 +84,27 @@ class QueryServiceSettings(HopSettings):
     chat_stream_enabled: bool = setting(
         "QS_CHAT_STREAM_ENABLED", True, boolean, "ask the gateway for a stream"
     )
-    index_path: str = setting("QS_INDEX_PATH", "var/index.sqlite3", name, "the search index's file")
+    retriever: str = setting(
+        "QS_RETRIEVER",
+        "sqlite",
+        one_of("sqlite", "opensearch"),
+        "the search engine: sqlite, embedded, or opensearch, a server",
+    )
+    index_path: str = setting(
+        "QS_INDEX_PATH", "var/index.sqlite3", name, "sqlite: the search index's file"
+    )
+    os_url: str = setting("QS_OS_URL", "http://127.0.0.1:9200", url, "opensearch: the server")
+    os_alias: str = setting(
+        "QS_OS_ALIAS", "bsl", index_alias, "opensearch: the alias of the search index"
+    )
+    os_user: str = setting("QS_OS_USER", "", text, "opensearch: who we sign in as; empty: nobody")
+    os_password: str = setting("QS_OS_PASSWORD", "", text, "opensearch: the password")
+    os_ca_file: str = setting(
+        "QS_OS_CA_FILE",
+        "",
+        text,
+        "opensearch: a PEM file of the authorities to trust behind https; empty: the usual ones",
+    )
     min_score: float = setting(
         "QS_MIN_SCORE",
         DEFAULT_MIN_SCORE,

@@ -30,7 +30,7 @@ from harness.stack import Stack, free_ports
 from harness.wire_log import Exchange
 
 ASKERS: Final = 8
-SOON_S: Final = 30.0
+SOON_S: Final = 90.0  # for busy machines
 # What QS answers of its own; what it refuses, or leaves unanswered, is no answered turn.
 NOT_ANSWERED: Final = frozenset({"(cut)", "(no answer)"})
 
