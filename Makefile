@@ -31,7 +31,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
 .NOTPARALLEL:
-.PHONY: help run setup test test-contracts sim test-faults test-backends backup restore mutants mutmut fuzz bench bench-peers test-fidelity test-clients test-compose check fake ingest smoke up down logs local-llm-up local-llm-down local-llm-health schemas reason-codes settings-table clean dir-given python preflight preflight-run
+.PHONY: help run setup test test-contracts sim test-faults test-backends backup restore mutants mutmut fuzz bench bench-peers test-fidelity test-llm test-clients test-compose check fake ingest smoke up down logs local-llm-up local-llm-down local-llm-health schemas reason-codes settings-table clean dir-given python preflight preflight-run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -93,6 +93,11 @@ bench-peers: preflight $(PEERS_SET) ## install LiteLLM's and Portkey's gateways 
 # The server and its model live apart, so that nothing of ours can come to need them.
 test-fidelity: preflight $(DEV_SET) $(FIDELITY_SET) ## the fake against a real llama.cpp server
 	@FIDELITY_PYTHON=$(FIDELITY_VENV)/bin/python $(BIN)/python -m pytest harness/fidelity
+
+# A real model, through the whole chain. KEEP=1 writes the figures into the handbook.
+test-llm: preflight $(RUN_SET) $(FIDELITY_SET) ## a real small model behind it all: make test-llm [QUESTIONS=12]
+	@exec $(BIN)/python -m harness.llm --python $(FIDELITY_VENV)/bin/python \
+	$(if $(QUESTIONS),--questions "$(QUESTIONS)") $(if $(KEEP),--page docs/local-model-figures.md)
 
 # So do other people's clients. None of them may ask the network for anything.
 test-clients: preflight $(RUN_SET) $(CLIENTS_SET) ## the fake with three clients, unmodified

@@ -54,7 +54,7 @@ def index_terms(text: str) -> list[str]:
     run begins some term: that is how a question of one character finds it (`quoted`).
     """
     found: list[str] = []
-    for run in _runs(_folded(text)):
+    for run in _runs(text):
         found.extend(run)
         if run and _UNSPACED_ONLY.fullmatch(run[-1]) and len(run[-1]) > 1:
             found.append(run[-1][-1])
@@ -63,8 +63,7 @@ def index_terms(text: str) -> list[str]:
 
 def query_terms(text: str) -> tuple[str, ...]:
     """The distinct terms of a question in its order, as many as are worth looking for."""
-    folded = _folded(text)
-    found = dict.fromkeys(_asked(folded)) or dict.fromkeys(chain.from_iterable(_runs(folded)))
+    found = dict.fromkeys(_asked(text)) or dict.fromkeys(chain.from_iterable(_runs(text)))
     return tuple(found)[:QUERY_TERMS_MAX]
 
 
@@ -91,21 +90,27 @@ def _folded(text: str) -> str:
     return _CLITIC.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 
-def _asked(folded: str) -> Iterator[str]:
+def _asked(text: str) -> Iterator[str]:
     """The terms of a question without those that only ask."""
-    japanese = is_japanese(folded)
-    for run in _RUN.finditer(folded):
-        if run[2]:
-            yield from _words(run[2])
-        else:
-            for part in telling_parts(run[1], japanese=japanese):
+    japanese = is_japanese(_folded(text))
+    for run, unspaced in script_runs(text):
+        if unspaced:
+            for part in telling_parts(run, japanese=japanese):
                 yield from _pairs(part)
+        else:
+            yield from _words(run)
 
 
-def _runs(folded: str) -> Iterator[list[str]]:
-    """The text as runs of one script each, every run already cut into its terms."""
-    for run in _RUN.finditer(folded):
-        yield _words(run[2]) if run[2] else _pairs(run[1])
+def script_runs(text: str) -> Iterator[tuple[str, bool]]:
+    """The text as runs of one script each, and whether that one puts no spaces between words."""
+    for run in _RUN.finditer(_folded(text)):
+        yield run[0], run[2] is None
+
+
+def _runs(text: str) -> Iterator[list[str]]:
+    """The same, every run already cut into its terms."""
+    for run, unspaced in script_runs(text):
+        yield _pairs(run) if unspaced else _words(run)
 
 
 def _pairs(run: str) -> list[str]:
