@@ -117,7 +117,7 @@ async def test_crowd_of_which_a_quarter_never_reads_is_served(crowded: Stack) ->
                 worst[name] = max(worst[name], memory_kb(crowded, name))
             await trio.sleep(0.1)
 
-    sleeper = subprocess.Popen(  # noqa: S603 - a few lines of our own
+    sleeper = subprocess.Popen(  # noqa: S603, ASYNC220 - a few lines of our own
         [sys.executable, "-c", _SLEEPER], stdout=subprocess.PIPE, text=True
     )
     async with trio.open_nursery() as watching:
@@ -137,7 +137,8 @@ async def test_crowd_of_which_a_quarter_never_reads_is_served(crowded: Stack) ->
     late_s = max(map(float, sleeper.communicate()[0].split()), default=0.0)
     more = {name: worst[name] - before[name] for name in HOPS}
     print(
-        f"crowd: longest gap {max(gaps):.3f} s, machine late {late_s:.3f} s; KB more at the worst: {more}; before: {before}"
+        f"crowd: longest gap {max(gaps):.3f} s, machine late {late_s:.3f} s; "
+        f"KB more at the worst: {more}; before: {before}"
     )
     assert ends == ["ok"] * (CLIENTS - DEAF)
     lines = [crowded["bff"].ended(f"deaf-{number}")[0] for number in range(DEAF)]
