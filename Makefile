@@ -13,6 +13,10 @@ CLIENTS_VENV := .venv-clients
 CLIENTS_SET := $(CLIENTS_VENV)/.clients-set
 MUTMUT_VENV := .venv-mutmut
 MUTMUT_SET := $(MUTMUT_VENV)/.mutmut-set
+WEB_VENV := .venv-web
+WEB_SET := $(WEB_VENV)/.web-set
+WEB_DEBS := chromium fonts-noto-cjk fonts-noto-core
+WEB_REPORT := var/web/junit.xml
 COMPOSE_VENV := .venv-compose
 COMPOSE_SET := $(COMPOSE_VENV)/.compose-set
 PEERS_VENV := .venv-peers
@@ -31,7 +35,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
 .NOTPARALLEL:
-.PHONY: help run setup test test-contracts sim test-faults test-backends backup restore mutants mutmut fuzz bench bench-peers test-fidelity test-llm test-clients test-compose check fake ingest smoke up down logs local-llm-up local-llm-down local-llm-health schemas reason-codes settings-table clean dir-given python preflight preflight-run
+.PHONY: help run setup test test-contracts sim test-faults test-backends backup restore mutants mutmut fuzz bench bench-peers test-fidelity test-llm test-clients test-web test-compose check fake ingest smoke up down logs local-llm-up local-llm-down local-llm-health schemas reason-codes settings-table clean chromium dir-given python preflight preflight-run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -104,6 +108,12 @@ test-clients: preflight $(RUN_SET) $(CLIENTS_SET) ## the fake with three clients
 	@LITELLM_LOCAL_MODEL_COST_MAP=True $(CLIENTS_VENV)/bin/python -m pytest \
 	-c harness/clients/pytest.ini harness/clients
 
+# Debian's Chromium, driven by Playwright, which lives apart; nothing is fetched from the pages' side.
+test-web: preflight $(WEB_SET) chromium ## the chat page in a real browser; screenshots in var/web
+	@mkdir -p $(dir $(WEB_REPORT))
+	@$(WEB_VENV)/bin/python -m pytest -c harness/web/pytest.ini harness/web -k "$(ONLY)" --tb short \
+	--junitxml $(WEB_REPORT)
+
 # Docker's own programs without Docker's engine, and the Dockerfile's steps in a folder.
 test-compose: preflight $(DEV_SET) $(COMPOSE_SET) ## the containers' files, and what the images hold
 	@COMPOSE_TOOLS=$(COMPOSE_VENV) $(BIN)/python -m pytest harness/compose
@@ -159,8 +169,17 @@ settings-table: preflight $(DEV_SET) ## write docs/settings.md from the settings
 	@$(BIN)/python -m scripts.write_settings
 
 clean: ## back to a fresh checkout (.venv, the index, logs); .env.local stays
-	rm -rf .venv $(FIDELITY_VENV) $(CLIENTS_VENV) $(FUZZ_VENV) $(MUTMUT_VENV) $(PEERS_VENV) $(COMPOSE_VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(FIDELITY_VENV) $(CLIENTS_VENV) $(FUZZ_VENV) $(MUTMUT_VENV) $(WEB_VENV) $(PEERS_VENV) $(COMPOSE_VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find $(PACKAGES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# As root, or by sudo where that asks nothing; else it says what to install.
+chromium:
+	@command -v chromium >/dev/null && fc-list 2>/dev/null | grep -q NotoSansCJK || { \
+	echo "installing $(WEB_DEBS) (once)"; \
+	asroot=$$([ "$$(id -u)" = 0 ] || echo "sudo -n"); \
+	$$asroot apt-get update -qq && $$asroot env DEBIAN_FRONTEND=noninteractive \
+	apt-get install -qq -y --no-install-recommends fontconfig $(WEB_DEBS) >/dev/null; } || { \
+	echo "test-web needs Chromium: apt install fontconfig $(WEB_DEBS)" >&2; exit 1; }
 
 dir-given:
 	@test -n "$(DIR)" || { echo "usage: make ingest DIR=path/to/a/folder" >&2; exit 2; }
@@ -215,6 +234,13 @@ $(FUZZ_SET): requirements/fuzz.txt
 	@$(PYTHON) -m venv --clear $(FUZZ_VENV)
 	@echo '*' > $(FUZZ_VENV)/.gitignore
 	@$(FUZZ_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps -r requirements/fuzz.txt
+	@touch $@
+
+$(WEB_SET): requirements/web.txt requirements/run.txt
+	@echo "setting up $(WEB_VENV) (once, about a minute)"
+	@$(PYTHON) -m venv --clear $(WEB_VENV)
+	@echo '*' > $(WEB_VENV)/.gitignore
+	@$(WEB_VENV)/bin/python -m pip --disable-pip-version-check --quiet install -r requirements/web.txt
 	@touch $@
 
 $(COMPOSE_SET): requirements/compose.txt

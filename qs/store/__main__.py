@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -54,12 +55,13 @@ def _status(settings: Settings, _: Asked) -> None:
     if database.is_file and not database.path.exists():
         print(f"{database.name}: not made yet; it is, when the query service starts")
         return
-    print(_told(database, version_of(database)))
+    with closing(database):
+        print(_told(database, version_of(database)))
 
 
 def _upgrade(settings: Settings, asked: Asked) -> None:
-    database = Database.at(settings.store_url)
-    print(_told(database, migrate(database, asked.version)))
+    with closing(Database.at(settings.store_url)) as database:
+        print(_told(database, migrate(database, asked.version)))
 
 
 def _told(database: Database, version: Version) -> str:
@@ -70,8 +72,8 @@ def _purge(settings: Settings, asked: Asked) -> None:
     days = settings.retention_days if asked.days is None else asked.days
     if not days:
         raise StoreFault("QS_RETENTION_DAYS is 0, which keeps everything: give --days")
-    store = SqlStore(Database.at(settings.store_url))
-    purged = trio.run(store.purge, wall_clock_ms() - days * DAY_MS)
+    with closing(Database.at(settings.store_url)) as database:
+        purged = trio.run(SqlStore(database).purge, wall_clock_ms() - days * DAY_MS)
     print(f"{purged} conversations, unused for {days} days, are deleted")
 
 
@@ -106,11 +108,13 @@ def _restore(settings: Settings, asked: Asked) -> None:
         raise BackupFault(f"{folder} has neither {name} nor {_INDEX_FILE}")
     if kept.exists():
         if database.is_file:
-            version_of(Database.at(f"sqlite:///{kept}"))  # refuses what is not ours, or newer
+            with closing(Database.at(f"sqlite:///{kept}")) as copied:
+                version_of(copied)  # refuses what is not ours, or newer
             copy_file(kept, database.path)
         else:
             load_dump(database, kept)
-        print(_told(database, migrate(database)))
+        with closing(database):
+            print(_told(database, migrate(database)))
     if index.exists():
         copy_file(index, Path(settings.index_path))
         print(f"index {settings.index_path}: restored")

@@ -17,8 +17,9 @@ from qs.retrieval.port import Hit
 from qs.retrieval.sqlite_index import SqliteIndex
 
 APT = "What is APT?"
-# Measured: 23 of the handbook's 30 are found as they were asked, 27 with what was asked before.
-MISSED_ALONE, MISSED_FOLLOWING = 7, 3
+# Measured: 23 of 30 are found as they were asked, 27 with what was asked before. The handbook
+# grows: one more may be missed.
+MISSED_FOLLOWING = 4
 
 
 LEANING = [
@@ -120,7 +121,7 @@ def test_follow_up_questions_find_their_sections(index: Path) -> None:
     assert len(asked) == 30
     missed = misses(index, asked, following)
     assert len(missed) <= MISSED_FOLLOWING, [following(one) for one in missed]
-    assert len(misses(index, asked, alone)) >= MISSED_ALONE - 1, "they do not lean any more"
+    assert len(misses(index, asked, alone)) >= len(missed) + 2, "they do not lean any more"
 
 
 def test_a_question_of_its_own_finds_what_it_did_whatever_was_asked_before(index: Path) -> None:
