@@ -135,7 +135,7 @@ async def test_every_answer_is_stored_once_when_nothing_befalls_the_chain(
 ) -> None:
     told = await while_asked(stack, nothing)
     await serves(stack)
-    assert set(told.words.values()) == {"ok"}
+    assert NOT_ANSWERED.isdisjoint(told.words.values())
     await nothing_is_lost(mariadb, stack, told)
     (whole,) = mariadb.run(
         "SELECT t.question, t.answer, t.model, s.title, c.content_hash, s.content_hash"
@@ -161,7 +161,7 @@ async def test_nothing_is_lost_when_the_server_is_killed_and_started_again_under
             await trio.sleep(1)
 
     told = await while_asked(stack, killed)
-    assert set(told.words.values()) == {"ok"}, "a store that is down costs nobody an answer"
+    assert NOT_ANSWERED.isdisjoint(told.words.values()), "a store that is down costs no answer"
     await nothing_is_lost(mariadb, stack, told)
     assert await ready(stack) == (200, True)
     events = [line["event"] for line in stack["qs"].lines()]
@@ -180,7 +180,7 @@ async def test_nothing_is_lost_when_the_server_is_frozen_under_load(
             mariadb.thaw()
 
     told = await while_asked(stack, frozen)
-    assert set(told.words.values()) == {"ok"}
+    assert NOT_ANSWERED.isdisjoint(told.words.values())
     await nothing_is_lost(mariadb, stack, told)
 
 
@@ -232,7 +232,7 @@ async def test_second_qs_on_the_same_store_and_spool_clashes_with_nobody(
         second = await while_asked(other, nothing)
     finally:
         other["qs"].kill()
-    assert set(first.words.values()) == set(second.words.values()) == {"ok"}
+    assert NOT_ANSWERED.isdisjoint([*first.words.values(), *second.words.values()])
     make_whole(stack)
     await stored(mariadb, stack)
     rows = mariadb.run("SELECT COUNT(*) FROM chats.turns")

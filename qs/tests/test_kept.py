@@ -263,6 +263,7 @@ async def test_question_is_on_disk_before_the_model_is_asked_and_its_end_before_
 
     async with qs_with(play) as kitchen:
         kitchen.store.fault = DOWN
+        kitchen.kept._spool.run_blocking = slowly
         body = ask()
         async with kitchen.stage.client.stream(
             "POST",
