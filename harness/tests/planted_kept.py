@@ -38,11 +38,11 @@ def moved(kept: list[Kept]) -> list[Kept]:
 
 
 PLANTED: Final = (
-    planted("every_answer_is_kept_once", "call-0: ok is kept as nothing", keeping(lambda k: k[1:])),
-    planted("every_answer_is_kept_once", "call-0: ok is kept as gone", keeping(ended)),
+    planted("every_answer_is_kept_once", "call-2: ok is kept as nothing", keeping(lambda k: k[1:])),
+    planted("every_answer_is_kept_once", "call-2: ok is kept as gone", keeping(ended)),
     planted(
         "every_answer_is_kept_once",
-        "call-0 is kept 2 times",
+        "call-2 is kept 2 times",
         keeping(lambda k: [*k, k[0]]),
         also="turns_are_kept_in_their_session",
     ),
