@@ -46,5 +46,5 @@ PLANTED: Final = (
         keeping(lambda k: [*k, k[0]]),
         also="turns_are_kept_in_their_session",
     ),
-    planted("turns_are_kept_in_their_session", "both began", keeping(moved)),
+    planted("turns_are_kept_in_their_session", "call-3 and call-2 both began", keeping(moved)),
 )
