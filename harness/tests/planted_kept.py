@@ -38,13 +38,13 @@ def moved(kept: list[Kept]) -> list[Kept]:
 
 
 PLANTED: Final = (
-    planted("every_answer_is_kept_once", "call-0: ok is kept as nothing", keeping(lambda k: k[1:])),
-    planted("every_answer_is_kept_once", "call-0: ok is kept as gone", keeping(ended)),
+    planted("every_answer_is_kept_once", "call-2: ok is kept as nothing", keeping(lambda k: k[1:])),
+    planted("every_answer_is_kept_once", "call-2: ok is kept as gone", keeping(ended)),
     planted(
         "every_answer_is_kept_once",
-        "call-0 is kept 2 times",
+        "call-2 is kept 2 times",
         keeping(lambda k: [*k, k[0]]),
         also="turns_are_kept_in_their_session",
     ),
-    planted("turns_are_kept_in_their_session", "both began", keeping(moved)),
+    planted("turns_are_kept_in_their_session", "call-3 and call-2 both began", keeping(moved)),
 )
