@@ -1,7 +1,7 @@
 """Goal: a conversation goes on, is found again, and is gone when its reader says so.
 
-Method: the page in Chromium, over the four processes and the store; what the server keeps is seen by
-reloading, by opening from the list, and by what it says after a deletion.
+Method: the page in Chromium, over the four processes and the store; what the server keeps is seen
+by reloading, by opening from the list, and by what it says after a deletion.
 """
 
 from playwright.sync_api import expect  # type: ignore[import-not-found] # of its own environment
