@@ -71,6 +71,15 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
+@pytest.fixture
+def sleeper() -> Iterator["subprocess.Popen[str]"]:
+    """A bare process that prints how late it woke up, whenever it was later than ever."""
+    command = [sys.executable, "-c", _SLEEPER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours
+        yield process
+        process.kill()
+
+
 def memory_kb(stack: Stack, name: str) -> int:
     """What the program holds now, and not what it might get."""
     status = Path(f"/proc/{stack[name].process.pid}/status").read_text("utf-8")
@@ -78,7 +87,9 @@ def memory_kb(stack: Stack, name: str) -> int:
     return int(line.split()[1])
 
 
-async def test_crowd_of_which_a_quarter_never_reads_is_served(crowded: Stack) -> None:
+async def test_crowd_of_which_a_quarter_never_reads_is_served(
+    crowded: Stack, sleeper: "subprocess.Popen[str]"
+) -> None:
     await serves(crowded)
     before = {name: memory_kb(crowded, name) for name in HOPS}
     worst = dict(before)
@@ -117,9 +128,6 @@ async def test_crowd_of_which_a_quarter_never_reads_is_served(crowded: Stack) ->
                 worst[name] = max(worst[name], memory_kb(crowded, name))
             await trio.sleep(0.1)
 
-    sleeper = subprocess.Popen(  # noqa: S603, ASYNC220 - a few lines of our own
-        [sys.executable, "-c", _SLEEPER], stdout=subprocess.PIPE, text=True
-    )
     async with trio.open_nursery() as watching:
         watching.start_soon(weigh)
         async with trio.open_nursery() as crowd:
@@ -136,10 +144,8 @@ async def test_crowd_of_which_a_quarter_never_reads_is_served(crowded: Stack) ->
     sleeper.kill()
     late_s = max(map(float, sleeper.communicate()[0].split()), default=0.0)
     more = {name: worst[name] - before[name] for name in HOPS}
-    print(
-        f"crowd: longest gap {max(gaps):.3f} s, machine late {late_s:.3f} s; "
-        f"KB more at the worst: {more}; before: {before}"
-    )
+    print(f"crowd: longest gap {max(gaps):.3f} s, the machine {late_s:.3f} s late")
+    print(f"crowd: KB more at the worst {more}, on top of {before}")
     assert ends == ["ok"] * (CLIENTS - DEAF)
     lines = [crowded["bff"].ended(f"deaf-{number}")[0] for number in range(DEAF)]
     assert {(line["status"], line["reason_code"]) for line in lines} == {
