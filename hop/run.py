@@ -25,6 +25,7 @@ from hop.pool import make_transport
 from hop.program import Program
 from hop.serve import CannotListen, Limits, open_listeners, serve
 from hop.settings import HopSettings, SettingsError, load, variables_of
+from hop.workers import run_workers
 
 S = TypeVar("S", bound=HopSettings)
 OpenApp = Callable[[Program, S, httpx.AsyncClient], AbstractAsyncContextManager[HopApp]]
@@ -63,9 +64,40 @@ def run(
         log.warning("setting ignored", detail=line)
     program = Program(settings, log, Metrics(kind.SERVICE), Drain(), _random_hex)
     try:
-        return trio.run(_serve, program, settings, open_app, transport)
+        return _listening(program, settings, open_app, transport)
     finally:
         _let_go_of_output()
+
+
+def _listening(
+    program: Program, settings: S, open_app: OpenApp[S], transport: httpx.AsyncBaseTransport
+) -> int:
+    """Serve in this process, or in as many workers as are asked for."""
+    if settings.workers == 1:
+        return trio.run(_serve, program, settings, open_app, transport, None, None)
+    try:
+        listeners = trio.run(open_listeners, settings.host, settings.port)
+    except (CannotListen, UnicodeError) as error:
+        return _cannot_listen(settings, error)
+
+    def work(parent_left: int) -> int:
+        try:
+            return trio.run(_serve, program, settings, open_app, transport, listeners, parent_left)
+        finally:
+            _let_go_of_output()
+
+    try:
+        return run_workers(settings.workers, work, program.log)
+    finally:
+        for listener in listeners:  # no loop runs here that its own `close` could tell
+            os.close(listener.socket.detach())
+
+
+def _cannot_listen(settings: HopSettings, error: CannotListen | UnicodeError) -> int:
+    no_name = isinstance(error, UnicodeError)
+    why = f"{settings.host!r} is no host name" if no_name else str(error)
+    print(f"{settings.SERVICE}: {why}", file=sys.stderr)
+    return _EXIT_CANNOT_SERVE
 
 
 def _let_go_of_output() -> None:
@@ -77,24 +109,29 @@ def _let_go_of_output() -> None:
 
 
 async def _serve(
-    program: Program, settings: S, open_app: OpenApp[S], transport: httpx.AsyncBaseTransport
+    program: Program,
+    settings: S,
+    open_app: OpenApp[S],
+    transport: httpx.AsyncBaseTransport,
+    listeners: list[trio.SocketListener] | None,
+    parent_left: int | None,
 ) -> int:
+    """Serve and drain. A worker has its `listeners` from its parent, and minds its leaving."""
     # From before the first line is logged: whoever has read it may send a signal.
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    heeded = (signal.SIGTERM,) if parent_left is not None else (signal.SIGINT, signal.SIGTERM)
+    with trio.open_signal_receiver(*heeded) as signals:
         try:
-            listeners = await open_listeners(settings.host, settings.port)
-        except CannotListen as error:
-            print(f"{settings.SERVICE}: {error}", file=sys.stderr)
-            return _EXIT_CANNOT_SERVE
-        except UnicodeError:
-            print(f"{settings.SERVICE}: {settings.host!r} is no host name", file=sys.stderr)
-            return _EXIT_CANNOT_SERVE
+            listeners = listeners or await open_listeners(settings.host, settings.port)
+        except (CannotListen, UnicodeError) as error:
+            return _cannot_listen(settings, error)
         async with make_client(transport) as client, open_app(program, settings, client) as app:
             port = listeners[0].socket.getsockname()[1]
             program.log.info("serving", host=settings.host, port=port)
             async with trio.open_nursery() as nursery:
                 told = trio.Event()
                 nursery.start_soon(_heed, signals, told, nursery.cancel_scope)
+                if parent_left is not None:
+                    nursery.start_soon(_mind, parent_left, told)
                 limits = serving_limits(settings)
                 await serve(app, listeners, drain=program.drain, limits=limits, stop=told.wait)
                 nursery.cancel_scope.cancel()
@@ -108,6 +145,12 @@ async def _heed(signals: AsyncIterator[int], told: trio.Event, all_of_it: trio.C
     told.set()
     await anext(signals)
     all_of_it.cancel()
+
+
+async def _mind(parent_left: int, told: trio.Event) -> None:
+    """A parent that is gone asks for a drain too."""
+    await trio.lowlevel.wait_readable(parent_left)
+    told.set()
 
 
 def serving_limits(settings: HopSettings) -> Limits:

@@ -6,8 +6,8 @@ request's own lifetime, under the program's drain, and ends in `done` whatever h
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 import trio
@@ -35,7 +35,8 @@ from contracts.reasons import NextAction, ReasonCode
 from hop.incoming import Call, Outcome, shutting_down
 
 Produce = Callable[["EventSink"], Awaitable[None]]
-_EVENTS_AHEAD = 4
+# So few that the first of them does not wait until many are made; they leave in one write.
+_EVENTS_AHEAD = 16
 # Before the contract's 10 s, so that it is met with room to spare.
 _HEARTBEAT_S = HEARTBEAT_MS / 1000 / 2
 
@@ -55,18 +56,24 @@ class EventSink(ABC):
 
     async def emit(self, event: StreamEvent) -> None:
         """Send one event. An event out of order is our own mistake (OrderViolation)."""
-        with self._taking(seen(event)):
-            await self._deliver(event)
+        await self._take(seen(event), event)
+        self._keep(event)
+
+    async def pass_on(self, event: StreamEvent, frame: sse.Frame) -> None:  # noqa: ARG002 - streams want it
+        """The same for an event that came as this frame; a stream sends the bytes as they came."""
+        await self.emit(event)
+
+    def _keep(self, event: StreamEvent) -> None:
+        """Keep what `done` repeats."""
         if isinstance(event, CitationsProved):
             self._citations = event.citations
 
-    @contextmanager
-    def _taking(self, step: Seen) -> Iterator[None]:
+    async def _take(self, step: Seen, told: StreamEvent | sse.Frame) -> None:
         """Advance the order by one step; an event that never left has not moved it."""
         before = self._order.state, self._order.failure
         self._order.see(step)
         try:
-            yield
+            await self._deliver(step, told)
         except BaseException:
             self._order.state, self._order.failure = before
             raise
@@ -133,7 +140,7 @@ class EventSink(ABC):
         )
 
     @abstractmethod
-    async def _deliver(self, event: StreamEvent) -> None: ...
+    async def _deliver(self, step: Seen, told: StreamEvent | sse.Frame) -> None: ...
 
 
 @frozen
@@ -165,12 +172,26 @@ class StreamSink(EventSink):
 
     async def relay(self, step: Seen, frame: sse.Frame) -> None:
         """Pass on a frame that the next hop has checked; only its place in the order is."""
-        assert frame.data is not None
-        with self._taking(step):
-            await self._send.send(_Told(sse.encode(frame.event, frame.data), step))
+        await self._take(step, frame)
 
-    async def _deliver(self, event: StreamEvent) -> None:
-        await self._send.send(_Told(to_wire(event), seen(event)))
+    async def pass_on(self, event: StreamEvent, frame: sse.Frame) -> None:
+        """As above; what `done` repeats of the event is kept."""
+        await self._take(seen(event), frame)
+        self._keep(event)
+
+    async def _deliver(self, step: Seen, told: StreamEvent | sse.Frame) -> None:
+        """Into the channel, and on at once while it has room: what has arrived together is then
+        taken together. Whoever tells an answer waits elsewhere, for what it is made of."""
+        frame = _as_it_came(told) if isinstance(told, sse.Frame) else to_wire(told)
+        try:
+            self._send.send_nowait(_Told(frame, step))
+        except trio.WouldBlock:
+            await self._send.send(_Told(frame, step))
+
+
+def _as_it_came(frame: sse.Frame) -> bytes:
+    assert frame.data is not None, "a frame that was checked has data"
+    return sse.encode(frame.event, frame.data)
 
 
 class Collector(EventSink):
@@ -188,18 +209,18 @@ class Collector(EventSink):
         """The answer's text."""
         return "".join(self._text)
 
-    async def _deliver(self, event: StreamEvent) -> None:
-        if isinstance(event, SourcesFound):
-            self.sources = event.sources
-        elif isinstance(event, CitationsProved):
-            self.citations = event.citations
-        elif isinstance(event, Delta):
-            self._text.append(event.delta)
-        elif isinstance(event, Failed):
+    async def _deliver(self, step: Seen, told: StreamEvent | sse.Frame) -> None:
+        if isinstance(told, SourcesFound):
+            self.sources = told.sources
+        elif isinstance(told, CitationsProved):
+            self.citations = told.citations
+        elif isinstance(told, Delta):
+            self._text.append(told.delta)
+        elif isinstance(told, Failed):
             self._text.clear()
-        elif isinstance(event, Done):
-            self.done_event = event
-            note(self.call, seen(event))
+        elif isinstance(told, Done):
+            self.done_event = told
+            note(self.call, step)
 
 
 async def collected(call: Call, produce: Produce, *, citations_required: bool) -> Collector:
@@ -279,14 +300,26 @@ class _EventBody(ResponseBody):
         return self
 
     async def __anext__(self) -> bytes:
-        with trio.move_on_after(_HEARTBEAT_S):
-            try:
-                told = await self._frames.receive()
-            except trio.EndOfChannel:
-                raise StopAsyncIteration from None
-            note(self._call, told.step)
-            return told.frame
-        return sse.HEARTBEAT
+        frames = self._ready()
+        if not frames:
+            with trio.move_on_after(_HEARTBEAT_S):
+                try:
+                    told = await self._frames.receive()
+                except trio.EndOfChannel:
+                    raise StopAsyncIteration from None
+                note(self._call, told.step)
+                frames = [told.frame, *self._ready()]
+        return b"".join(frames) or sse.HEARTBEAT
+
+    def _ready(self) -> list[bytes]:
+        """All frames that can be had without waiting: they leave in one write."""
+        frames = []
+        with suppress(trio.WouldBlock, trio.EndOfChannel):
+            while True:
+                told = self._frames.receive_nowait()
+                note(self._call, told.step)
+                frames.append(told.frame)
+        return frames
 
 
 assert set(NAMES.values()) <= {step.value.partition(" ")[0] for step in Step}
