@@ -13,6 +13,8 @@ CLIENTS_VENV := .venv-clients
 CLIENTS_SET := $(CLIENTS_VENV)/.clients-set
 MUTMUT_VENV := .venv-mutmut
 MUTMUT_SET := $(MUTMUT_VENV)/.mutmut-set
+COMPOSE_VENV := .venv-compose
+COMPOSE_SET := $(COMPOSE_VENV)/.compose-set
 PEERS_VENV := .venv-peers
 PEERS_SET := $(PEERS_VENV)/.peers-set
 PACKAGES := contracts hop bff qs llmgw fakes harness scripts
@@ -29,14 +31,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
 .NOTPARALLEL:
-.PHONY: help run setup test test-contracts sim test-faults mutants mutmut fuzz bench bench-peers test-fidelity test-clients check fake ingest smoke schemas reason-codes clean dir-given python preflight preflight-run
+.PHONY: help run setup test test-contracts sim test-faults test-backends backup restore mutants mutmut fuzz bench bench-peers test-fidelity test-llm test-clients test-compose check fake ingest smoke up down logs local-llm-up local-llm-down local-llm-health schemas reason-codes settings-table clean dir-given python preflight preflight-run
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 	@echo "Settings come from the environment, then from .env.local (.env.example lists them)."
 
 # `exec` makes the supervisor make's own child, so that a SIGTERM to make reaches it.
-run: preflight-run $(RUN_SET) ## set up, ingest docs/, start the four programs; Ctrl-C stops them
+# LLM=llamacpp brings a real model server; LLM=http://… uses one that runs.
+run: preflight-run $(RUN_SET) $(if $(filter llamacpp,$(LLM)),$(FIDELITY_SET)) ## set up, ingest docs/, start all: make run [LLM=llamacpp]; Ctrl-C stops them
 	@exec $(BIN)/python -m scripts.run --end-with-parent
 
 setup: preflight $(RUN_SET) ## the environment in .venv, alone
@@ -60,6 +63,12 @@ test-faults: preflight $(DEV_SET) ## every fault over four real processes, five 
 	@$(BIN)/python -m pytest harness/faults -k "$(ONLY)" --tb short \
 	--basetemp $(dir $(FAULTS_REPORT))tmp --junitxml $(FAULTS_REPORT) \
 	-o junit_suite_name=faults -o junit_family=xunit1
+
+# Servers of our own, on private ports, with their data in var/backends/; BACKENDS=mysql narrows it.
+BACKENDS ?= mysql,opensearch
+test-backends: preflight $(DEV_SET) ## the store and the search on real servers, killed and restarted
+	@case ",$(BACKENDS)," in *,mysql,*) $(BIN)/python -m scripts.install_mariadb;; esac
+	@BACKENDS="$(BACKENDS)" $(BIN)/python -m pytest harness/backends --tb short
 
 # Each law of the lists is broken in a copy of the tree; its tests have to notice.
 mutants: preflight $(DEV_SET) ## would the tests notice? make mutants [SINCE=rev] [ONLY=name]
@@ -85,10 +94,19 @@ bench-peers: preflight $(PEERS_SET) ## install LiteLLM's and Portkey's gateways 
 test-fidelity: preflight $(DEV_SET) $(FIDELITY_SET) ## the fake against a real llama.cpp server
 	@FIDELITY_PYTHON=$(FIDELITY_VENV)/bin/python $(BIN)/python -m pytest harness/fidelity
 
+# A real model, through the whole chain. KEEP=1 writes the figures into the handbook.
+test-llm: preflight $(RUN_SET) $(FIDELITY_SET) ## a real small model behind it all: make test-llm [QUESTIONS=12]
+	@exec $(BIN)/python -m harness.llm --python $(FIDELITY_VENV)/bin/python \
+	$(if $(QUESTIONS),--questions "$(QUESTIONS)") $(if $(KEEP),--page docs/local-model-figures.md)
+
 # So do other people's clients. None of them may ask the network for anything.
 test-clients: preflight $(RUN_SET) $(CLIENTS_SET) ## the fake with three clients, unmodified
 	@LITELLM_LOCAL_MODEL_COST_MAP=True $(CLIENTS_VENV)/bin/python -m pytest \
 	-c harness/clients/pytest.ini harness/clients
+
+# Docker's own programs without Docker's engine, and the Dockerfile's steps in a folder.
+test-compose: preflight $(DEV_SET) $(COMPOSE_SET) ## the containers' files, and what the images hold
+	@COMPOSE_TOOLS=$(COMPOSE_VENV) $(BIN)/python -m pytest harness/compose
 
 check: preflight $(DEV_SET) ## ruff, mypy strict, import directions and purity
 	@$(BIN)/python -m ruff check $(PACKAGES)
@@ -102,8 +120,34 @@ fake: preflight $(RUN_SET) ## the fake model server alone, on FAKE_PORT
 ingest: dir-given preflight $(RUN_SET) ## index a folder of documents: make ingest DIR=path
 	@exec $(BIN)/python -m scripts.with_env $(BIN)/python -m qs.ingest "$(DIR)"
 
+backup: preflight $(RUN_SET) ## copy what is kept of conversations, and the index: make backup [TO=folder]
+	@exec $(BIN)/python -m scripts.with_env $(BIN)/python -m qs.store backup $(if $(TO),"$(TO)")
+
+restore: preflight $(RUN_SET) ## put such a copy back: make restore FROM=folder
+	@test -n "$(FROM)" || { echo "usage: make restore FROM=var/backups/…" >&2; exit 2; }
+	@exec $(BIN)/python -m scripts.with_env $(BIN)/python -m qs.store restore "$(FROM)"
+
 smoke: ## ask a running stack: plain, streaming, off-topic, bad input
 	@sh scripts/smoke_chat.sh
+
+# From here to `local-llm-health` only make, sh and Docker are needed: no Python.
+up: ## everything in containers: make up [LLM=fake|ollama|vllm] [GPU=1]; fake is meant where none is named
+	@sh scripts/containers.sh up $(LLM)
+
+down: ## stop the containers; indexed documents, stored turns and fetched models stay
+	@sh scripts/containers.sh down
+
+logs: ## what the containers log, until Ctrl-C
+	@sh scripts/containers.sh logs
+
+local-llm-up: ## a model server alone, in a container: make local-llm-up [LLM=ollama|vllm] [GPU=1]
+	@sh scripts/containers.sh local-llm-up $(LLM)
+
+local-llm-down: ## stop it
+	@sh scripts/containers.sh local-llm-down
+
+local-llm-health: ## does it list the model, does it write: make local-llm-health [LLM=ollama|vllm|http://…/v1]
+	@LLM="$(LLM)" sh scripts/local_llm_health.sh
 
 schemas: preflight $(DEV_SET) ## write contracts/schemas/ from the code
 	@$(BIN)/python -m scripts.write_schemas
@@ -111,8 +155,11 @@ schemas: preflight $(DEV_SET) ## write contracts/schemas/ from the code
 reason-codes: preflight $(DEV_SET) ## write docs/reason-codes*.md from the table and its words
 	@$(BIN)/python -m scripts.write_reason_codes
 
+settings-table: preflight $(DEV_SET) ## write docs/settings.md from the settings classes
+	@$(BIN)/python -m scripts.write_settings
+
 clean: ## back to a fresh checkout (.venv, the index, logs); .env.local stays
-	rm -rf .venv $(FIDELITY_VENV) $(CLIENTS_VENV) $(FUZZ_VENV) $(MUTMUT_VENV) $(PEERS_VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(FIDELITY_VENV) $(CLIENTS_VENV) $(FUZZ_VENV) $(MUTMUT_VENV) $(PEERS_VENV) $(COMPOSE_VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find $(PACKAGES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 dir-given:
@@ -168,6 +215,13 @@ $(FUZZ_SET): requirements/fuzz.txt
 	@$(PYTHON) -m venv --clear $(FUZZ_VENV)
 	@echo '*' > $(FUZZ_VENV)/.gitignore
 	@$(FUZZ_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps -r requirements/fuzz.txt
+	@touch $@
+
+$(COMPOSE_SET): requirements/compose.txt
+	@echo "setting up $(COMPOSE_VENV) (once, a few seconds)"
+	@$(PYTHON) -m venv --clear $(COMPOSE_VENV)
+	@echo '*' > $(COMPOSE_VENV)/.gitignore
+	@$(COMPOSE_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r requirements/compose.txt
 	@touch $@
 
 $(PEERS_SET): requirements/bench-peers.txt harness/bench/npm/package-lock.json

@@ -23,6 +23,7 @@ from contracts.events import CitationsProved, Delta, Done, Failed, Meta, Sources
 from contracts.generation import GenerateRequest, GenerateResponse
 from contracts.reasons import ReasonCode
 from harness.hop_stage import Stage, Upstream, chat, open_stage
+from harness.memory_store import keeping_in_memory
 from harness.places import Json
 from harness.world import FixedRetriever
 from hop.lifetime import HopApp
@@ -65,7 +66,8 @@ async def open_alone(
 async def _open_qs(
     program: Program, settings: QueryServiceSettings, client: httpx.AsyncClient
 ) -> AsyncIterator[HopApp]:
-    yield make_qs(program, settings, client, FixedRetriever(HITS))
+    async with keeping_in_memory(program) as keeping:
+        yield make_qs(program, settings, client, FixedRetriever(HITS), keeping)
 
 
 def ask(*, cited: bool) -> bytes:

@@ -6,8 +6,9 @@ import pytest
 
 from harness.run_log import RunLog
 
-# Targets of their own: other people's clients, the contract suite, and what only processes show.
-collect_ignore = ["clients", "contracts", "faults", "scenarios"]
+# Targets of their own: other people's clients, the contract suite, and what only processes or real
+# servers show.
+collect_ignore = ["backends", "clients", "contracts", "faults", "scenarios"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

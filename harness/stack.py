@@ -221,6 +221,8 @@ def open_stack(folder: Path, documents: Mapping[str, str], **environ: str) -> It
         "QS_LLM_URL": at["llmgw"],
         "BFF_QS_URL": at["qs"],
         "QS_INDEX_PATH": str(folder / "index.sqlite3"),
+        "QS_STORE_URL": f"sqlite:///{folder / 'store.sqlite3'}",
+        "QS_SPOOL_DIR": str(folder / "spool"),
         "PATH": os.environ["PATH"],
         "PYTHONWARNINGS": "always::ResourceWarning",
         **environ,

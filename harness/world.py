@@ -4,8 +4,9 @@
         reply = await world.ask("How do I …?")              a whole answer
         async with world.stream("How do I …?") as events:   its events, as they come
 
-Only sockets, the search engine and the clock are not the real ones: the engine is `FixedRetriever`,
-and under trio's mock clock time is virtual. At the end nothing may be left: no connection is open.
+Only sockets, the search engine, the store and the clock are not the real ones: the engine is
+`FixedRetriever`, the store is `world.store`, and under trio's mock clock time is virtual. At the
+end nothing may be left: no connection is open.
 """
 
 import io
@@ -28,8 +29,10 @@ from fakes.openai_compat_server.catalogue import choose
 from fakes.openai_compat_server.control import JOURNAL_BYTES_MAX
 from fakes.openai_compat_server.over_trio import serve_trio_stream
 from fakes.openai_compat_server.scenario import Listening
+from harness.memory_store import MemoryStore, keeping_in_memory
 from harness.memory_stream import MemoryStream
 from harness.net import MemoryListener, MemoryNetwork, Sever, Way, clear_way, serve_memory
+from harness.telemetry import Told, told_by
 from hop.call import make_client
 from hop.exchange import ResponseBytes
 from hop.lifetime import Drain, HopApp
@@ -38,6 +41,7 @@ from hop.metrics import Metrics
 from hop.program import Program
 from hop.run import serving_limits
 from hop.settings import HopSettings, load
+from hop.spans import Span, Spans
 from llmgw.app import make_llmgw, make_models
 from llmgw.config import GatewaySettings
 from qs.app import make_qs
@@ -80,10 +84,17 @@ class Running:
     program: Program
     out: io.StringIO
     stop: trio.Event
+    spans: list[Span]  # those that have ended, in that order
+    begun: list[str]  # the ids of all that began
 
     def lines(self) -> list[dict[str, object]]:
         """Its log lines so far."""
         return [json.loads(line) for line in self.out.getvalue().splitlines()]
+
+    def told(self) -> Told:
+        """Its spans and figures so far."""
+        service, metrics = self.program.settings.SERVICE, self.program.metrics
+        return told_by(service, self.begun, self.spans, metrics)
 
     def ended(self) -> list[dict[str, object]]:
         """The closing line of each call."""
@@ -98,6 +109,7 @@ class World:
     fake: Fake
     retriever: FixedRetriever
     client: httpx.AsyncClient
+    store: MemoryStore = field(factory=MemoryStore)
     programs: dict[str, Running] = field(factory=dict)
     transports: list[httpx.AsyncHTTPTransport] = field(factory=list)  # the programs' own
 
@@ -174,11 +186,13 @@ async def open_world(
     search: Retriever | None = None,
     way: Callable[[str, Sever], Way] = clear_way,
     tls: Tls | None = None,
+    traced: bool = True,
 ) -> AsyncIterator[World]:
     """The chain, running. `environ` is what the programs would find in theirs.
 
     `search` stands in for the engine that finds `hits`; `way` is the network's. With `tls` the
-    model server is behind TLS, as MODEL_HOST, and the programs trust its authority alone.
+    model server is behind TLS, as MODEL_HOST, and the programs trust its authority alone. Spans are
+    kept where the world is `traced`.
     """
     secured = {"LLM_BASE_URL": f"https://{MODEL_HOST}/v1"} if tls else {}
     env = {**URLS, **secured, **(environ or {})}
@@ -189,7 +203,8 @@ async def open_world(
         fake = Fake(behaviour or Behaviour(), tls=tls, journal=journal)
         world = World(network, fake, FixedRetriever(hits), client)
         engine = search or world.retriever
-        await _Builder(world, stack, env, random.Random(seed), engine).start(only)
+        dice, span_dice = random.Random(seed), random.Random(f"spans of {seed}")
+        await _Builder(world, stack, env, dice, engine, traced, span_dice).start(only)
         yield world
         nursery.cancel_scope.cancel()
 
@@ -201,6 +216,8 @@ class _Builder:
     environ: Mapping[str, str]
     dice: random.Random
     engine: Retriever
+    traced: bool
+    span_dice: random.Random
 
     async def start(self, only: Sequence[str]) -> None:
         if "model" in only:
@@ -215,7 +232,9 @@ class _Builder:
         if "qs" in only:
             query, _ = load(QueryServiceSettings, self.environ)
             program = self._program(query)
-            app = make_qs(program, query, await self._client(), self.engine)
+            opening = keeping_in_memory(program, self.world.store)
+            keeping = await self.stack.enter_async_context(opening)
+            app = make_qs(program, query, await self._client(), self.engine, keeping)
             self._serve("qs", app)
         if "bff" in only:
             bff, _ = load(BffSettings, self.environ)
@@ -237,8 +256,18 @@ class _Builder:
     def _program(self, settings: HopSettings) -> Program:
         out = io.StringIO()
         log = make_log(settings.SERVICE, "debug", out)
-        program = Program(settings, log, Metrics(settings.SERVICE), Drain(), self._hex)
-        self.world.programs[settings.SERVICE] = Running(program, out, trio.Event())
+        begun: list[str] = []
+        ended: list[Span] = []
+
+        def span_hex(digits: int) -> str:
+            """Apart from all other dice: a world runs the same with spans and without."""
+            begun.append(f"{self.span_dice.getrandbits(4 * digits) or 1:0{digits}x}")
+            return begun[-1]
+
+        spans = Spans(span_hex, trio.current_time, ended.append) if self.traced else None
+        metrics = Metrics(settings.SERVICE)
+        program = Program(settings, log, metrics, Drain(), self._hex, spans=spans)
+        self.world.programs[settings.SERVICE] = Running(program, out, trio.Event(), ended, begun)
         return program
 
     def _hex(self, digits: int) -> str:

@@ -11,7 +11,7 @@ import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TypeVar
 
 import httpx
@@ -21,8 +21,9 @@ from hop.call import make_client
 from hop.lifetime import Drain, HopApp
 from hop.log import FromLibraries, make_log
 from hop.metrics import Metrics
+from hop.otlp import Exporter
 from hop.pool import make_transport
-from hop.program import Program
+from hop.program import CannotServe, Program
 from hop.serve import CannotListen, Limits, open_listeners, serve
 from hop.settings import HopSettings, SettingsError, load, variables_of
 from hop.workers import run_workers
@@ -62,19 +63,28 @@ def run(
     logging.basicConfig(handlers=[FromLibraries(log)], level=logging.WARNING)
     for line in warnings:
         log.warning("setting ignored", detail=line)
-    program = Program(settings, log, Metrics(kind.SERVICE), Drain(), _random_hex)
+    metrics = Metrics(kind.SERVICE)
+    exporter = Exporter.of(settings, log, metrics)
+    spans = exporter.spans(_random_hex) if exporter else None
+    program = Program(settings, log, metrics, Drain(), _random_hex, spans=spans)
+    sending = exporter.running() if exporter else nullcontext()
     try:
-        return _listening(program, settings, open_app, transport)
+        return _listening(program, settings, open_app, transport, sending)
     finally:
         _let_go_of_output()
 
 
 def _listening(
-    program: Program, settings: S, open_app: OpenApp[S], transport: httpx.AsyncBaseTransport
+    program: Program,
+    settings: S,
+    open_app: OpenApp[S],
+    transport: httpx.AsyncBaseTransport,
+    sending: AbstractAsyncContextManager[None],
 ) -> int:
     """Serve in this process, or in as many workers as are asked for."""
+    each = program, settings, open_app, transport, sending
     if settings.workers == 1:
-        return trio.run(_serve, program, settings, open_app, transport, None, None)
+        return trio.run(_serve, *each, None, None)
     try:
         listeners = trio.run(open_listeners, settings.host, settings.port)
     except (CannotListen, UnicodeError) as error:
@@ -82,7 +92,7 @@ def _listening(
 
     def work(parent_left: int) -> int:
         try:
-            return trio.run(_serve, program, settings, open_app, transport, listeners, parent_left)
+            return trio.run(_serve, *each, listeners, parent_left)
         finally:
             _let_go_of_output()
 
@@ -96,6 +106,10 @@ def _listening(
 def _cannot_listen(settings: HopSettings, error: CannotListen | UnicodeError) -> int:
     no_name = isinstance(error, UnicodeError)
     why = f"{settings.host!r} is no host name" if no_name else str(error)
+    return _cannot_serve(settings, why)
+
+
+def _cannot_serve(settings: HopSettings, why: str) -> int:
     print(f"{settings.SERVICE}: {why}", file=sys.stderr)
     return _EXIT_CANNOT_SERVE
 
@@ -113,6 +127,7 @@ async def _serve(
     settings: S,
     open_app: OpenApp[S],
     transport: httpx.AsyncBaseTransport,
+    sending: AbstractAsyncContextManager[None],
     listeners: list[trio.SocketListener] | None,
     parent_left: int | None,
 ) -> int:
@@ -124,19 +139,38 @@ async def _serve(
             listeners = listeners or await open_listeners(settings.host, settings.port)
         except (CannotListen, UnicodeError) as error:
             return _cannot_listen(settings, error)
-        async with make_client(transport) as client, open_app(program, settings, client) as app:
-            port = listeners[0].socket.getsockname()[1]
-            program.log.info("serving", host=settings.host, port=port)
-            async with trio.open_nursery() as nursery:
-                told = trio.Event()
-                nursery.start_soon(_heed, signals, told, nursery.cancel_scope)
-                if parent_left is not None:
-                    nursery.start_soon(_mind, parent_left, told)
-                limits = serving_limits(settings)
-                await serve(app, listeners, drain=program.drain, limits=limits, stop=told.wait)
-                nursery.cancel_scope.cancel()
+        try:
+            async with (
+                make_client(transport) as client,
+                open_app(program, settings, client) as app,
+                sending,
+            ):
+                await _listen(program, app, listeners, signals, parent_left)
+        except CannotServe as error:
+            return _cannot_serve(settings, str(error))
     program.log.info("stopped")
     return 0
+
+
+async def _listen(
+    program: Program,
+    app: HopApp,
+    listeners: Sequence[trio.SocketListener],
+    signals: AsyncIterator[int],
+    parent_left: int | None,
+) -> None:
+    """Serve until a signal, or until a worker's parent is gone, and drain."""
+    settings = program.settings
+    port = listeners[0].socket.getsockname()[1]
+    program.log.info("serving", host=settings.host, port=port)
+    async with trio.open_nursery() as nursery:
+        told = trio.Event()
+        nursery.start_soon(_heed, signals, told, nursery.cancel_scope)
+        if parent_left is not None:
+            nursery.start_soon(_mind, parent_left, told)
+        limits = serving_limits(settings)
+        await serve(app, listeners, drain=program.drain, limits=limits, stop=told.wait)
+        nursery.cancel_scope.cancel()
 
 
 async def _heed(signals: AsyncIterator[int], told: trio.Event, all_of_it: trio.CancelScope) -> None:

@@ -33,12 +33,31 @@ from contracts.limits import HEARTBEAT_MS
 from contracts.order import Seen, State, Step, StreamOrder, seen
 from contracts.reasons import NextAction, ReasonCode
 from hop.incoming import Call, Outcome, shutting_down
+from hop.waiting import waiting
 
 Produce = Callable[["EventSink"], Awaitable[None]]
 # So few that the first of them does not wait until many are made; they leave in one write.
 _EVENTS_AHEAD = 16
+_ENDS = frozenset({Step.DONE_OK, Step.DONE_FALLBACK})
 # Before the contract's 10 s, so that it is met with room to spare.
 _HEARTBEAT_S = HEARTBEAT_MS / 1000 / 2
+
+
+@frozen
+class Told:
+    """One event on its way: what it is, as far as it was read, and the frame that it came as."""
+
+    step: Seen
+    event: StreamEvent | None
+    frame: sse.Frame | None
+
+    def on_the_wire(self) -> bytes:
+        """Its bytes: those it came as, where it came from elsewhere."""
+        if self.frame is None:
+            assert self.event is not None, "an event is one or the other"
+            return to_wire(self.event)
+        assert self.frame.data is not None, "a frame that was checked has data"
+        return sse.encode(self.frame.event, self.frame.data)
 
 
 class EventSink(ABC):
@@ -46,6 +65,7 @@ class EventSink(ABC):
 
     def __init__(self, call: Call, *, citations_required: bool) -> None:
         self.call = call
+        self.citations_required = citations_required
         self._order = StreamOrder(citations_required)
         self._citations: tuple[Citation, ...] = ()
 
@@ -56,24 +76,22 @@ class EventSink(ABC):
 
     async def emit(self, event: StreamEvent) -> None:
         """Send one event. An event out of order is our own mistake (OrderViolation)."""
-        await self._take(seen(event), event)
-        self._keep(event)
+        await self.pass_on(event, None)
 
-    async def pass_on(self, event: StreamEvent, frame: sse.Frame) -> None:  # noqa: ARG002 - streams want it
-        """The same for an event that came as this frame; a stream sends the bytes as they came."""
-        await self.emit(event)
-
-    def _keep(self, event: StreamEvent) -> None:
-        """Keep what `done` repeats."""
+    async def pass_on(self, event: StreamEvent, frame: sse.Frame | None) -> None:
+        """The same for an event that came as this frame: a stream sends its bytes as they came."""
+        await self._take(Told(seen(event), event, frame))
         if isinstance(event, CitationsProved):
             self._citations = event.citations
 
-    async def _take(self, step: Seen, told: StreamEvent | sse.Frame) -> None:
+    async def _take(self, told: Told) -> None:
         """Advance the order by one step; an event that never left has not moved it."""
         before = self._order.state, self._order.failure
-        self._order.see(step)
+        self._order.see(told.step)
+        if told.step.step in _ENDS:
+            self.call.answer_told()
         try:
-            await self._deliver(step, told)
+            await self._deliver(told)
         except BaseException:
             self._order.state, self._order.failure = before
             raise
@@ -83,10 +101,10 @@ class EventSink(ABC):
         """Whether `meta` is out."""
         return self._order.state is not State.OPENING
 
-    async def begin(self, session_id: str | None = None) -> None:
+    async def begin(self) -> None:
         """Send `meta`."""
         ids = self.call.ids
-        await self.emit(Meta("v1", ids.trace_id, ids.request_id, session_id))
+        await self.emit(Meta("v1", ids.trace_id, ids.request_id, self.call.session_id))
 
     async def error(self, code: ReasonCode) -> None:
         """Send `error`, withdrawing whatever text is out."""
@@ -140,7 +158,7 @@ class EventSink(ABC):
         )
 
     @abstractmethod
-    async def _deliver(self, step: Seen, told: StreamEvent | sse.Frame) -> None: ...
+    async def _deliver(self, told: Told) -> None: ...
 
 
 @frozen
@@ -172,26 +190,17 @@ class StreamSink(EventSink):
 
     async def relay(self, step: Seen, frame: sse.Frame) -> None:
         """Pass on a frame that the next hop has checked; only its place in the order is."""
-        await self._take(step, frame)
+        await self._take(Told(step, None, frame))
 
-    async def pass_on(self, event: StreamEvent, frame: sse.Frame) -> None:
-        """As above; what `done` repeats of the event is kept."""
-        await self._take(seen(event), frame)
-        self._keep(event)
-
-    async def _deliver(self, step: Seen, told: StreamEvent | sse.Frame) -> None:
+    async def _deliver(self, told: Told) -> None:
         """Into the channel, and on at once while it has room: what has arrived together is then
         taken together. Whoever tells an answer waits elsewhere, for what it is made of."""
-        frame = _as_it_came(told) if isinstance(told, sse.Frame) else to_wire(told)
+        frame = told.on_the_wire()
         try:
-            self._send.send_nowait(_Told(frame, step))
+            self._send.send_nowait(_Told(frame, told.step))
         except trio.WouldBlock:
-            await self._send.send(_Told(frame, step))
-
-
-def _as_it_came(frame: sse.Frame) -> bytes:
-    assert frame.data is not None, "a frame that was checked has data"
-    return sse.encode(frame.event, frame.data)
+            with waiting():  # for the client to take what went before
+                await self._send.send(_Told(frame, told.step))
 
 
 class Collector(EventSink):
@@ -209,18 +218,19 @@ class Collector(EventSink):
         """The answer's text."""
         return "".join(self._text)
 
-    async def _deliver(self, step: Seen, told: StreamEvent | sse.Frame) -> None:
-        if isinstance(told, SourcesFound):
-            self.sources = told.sources
-        elif isinstance(told, CitationsProved):
-            self.citations = told.citations
-        elif isinstance(told, Delta):
-            self._text.append(told.delta)
-        elif isinstance(told, Failed):
+    async def _deliver(self, told: Told) -> None:
+        event = told.event
+        if isinstance(event, SourcesFound):
+            self.sources = event.sources
+        elif isinstance(event, CitationsProved):
+            self.citations = event.citations
+        elif isinstance(event, Delta):
+            self._text.append(event.delta)
+        elif isinstance(event, Failed):
             self._text.clear()
-        elif isinstance(told, Done):
-            self.done_event = told
-            note(self.call, step)
+        elif isinstance(event, Done):
+            self.done_event = event
+            note(self.call, told.step)
 
 
 async def collected(call: Call, produce: Produce, *, citations_required: bool) -> Collector:

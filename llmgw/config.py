@@ -96,6 +96,18 @@ class GatewaySettings(HopSettings):
     stream_enabled: bool = setting(
         "LLM_STREAM_ENABLED", True, boolean, "ask the model server for a stream"
     )
+    schema_enabled: bool = setting(
+        "LLM_SCHEMA_ENABLED",
+        True,
+        boolean,
+        "send a JSON schema, where the server holds its model to it",
+    )
+    answer_chars: int = setting(
+        "LLM_ANSWER_CHARS",
+        limits.SCHEMA_ANSWER_CHARS_DEFAULT,
+        integer(limits.SCHEMA_ANSWER_CHARS_MIN, limits.ANSWER_MAX_CHARS),
+        "the longest answer that schema allows, in characters, where the server takes a maxLength",
+    )
     timeout_ms: int = setting(
         "LLM_TIMEOUT_MS", limits.LLM_TIMEOUT_MS, milliseconds, "one generation, all of it"
     )

@@ -18,9 +18,10 @@ from typing import Final
 import trio
 from attrs import define, field
 
+from contracts import limits
 from contracts.reasons import ReasonCode
 from hop.log import Log
-from llmgw.constraint import Finding, is_held, preload_call, probe_call, schema_by
+from llmgw.constraint import Finding, is_held, preload_call, probe_call, schema_by, tells
 from llmgw.faults import GenerationFault
 from llmgw.providers.port import Content, ModelCall, ModelEvent, Provider, SchemaRefused
 
@@ -32,18 +33,29 @@ PROBE_AGAIN_S: Final = 30.0
 
 @define(eq=False)
 class ModelState:
-    """The provider with what is known of `model`. `prepares`: load and probe at start."""
+    """The provider with what is known of `model`. `prepares`: load and probe at start.
+
+    `answer_chars`: the longest answer that a schema allows. Without `sends_schema` none is sent,
+    and without `streams` the probe is a plain call.
+    """
 
     provider: Provider
     model: str
     log: Log
     load_timeout_s: float
     prepares: bool = True
-    finding: Finding = field(default=Finding.UNKNOWN, init=False)
+    answer_chars: int = limits.SCHEMA_ANSWER_CHARS_DEFAULT
+    sends_schema: bool = True
+    streams: bool = True
+    finding: Finding = field(init=False)
     _is_running: bool = field(default=False, init=False)
     _wanted: trio.Event = field(factory=trio.Event, init=False)
     _probing: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     _loaded: trio.Event | None = field(default=None, init=False)  # None: not loading
+
+    @finding.default
+    def _nothing_is_known(self) -> Finding:
+        return Finding.UNKNOWN if self.sends_schema else Finding.OFF
 
     @property
     def is_loading(self) -> bool:
@@ -61,7 +73,7 @@ class ModelState:
         """The schema to send; None: by prompt only, as for every model that is not proved."""
         if model != self.model:
             return None
-        return schema_by(self.finding, alias_count, max_tokens)
+        return schema_by(self.finding, alias_count, max_tokens, self.answer_chars)
 
     @asynccontextmanager
     async def open(self, call: ModelCall) -> AsyncIterator[AsyncIterator[ModelEvent]]:
@@ -156,14 +168,18 @@ class ModelState:
             self._find(found)
 
     async def _ask(self, *, with_length: bool) -> Finding:
-        text: list[str] = []
-        async with self.provider.open(probe_call(self.model, with_length=with_length)) as events:
+        text = ""
+        answer_chars = self.answer_chars if with_length else None
+        probe = probe_call(self.model, answer_chars, stream=self.streams)
+        async with self.provider.open(probe) as events:
             async for event in events:
                 if isinstance(event, SchemaRefused):
                     return Finding.REFUSED
                 if isinstance(event, Content):
-                    text.append(event.text)
-        if not is_held("".join(text)):
+                    text += event.text
+                if tells(text):  # The rest would cost a slow server minutes.
+                    break
+        if not is_held(text):
             return Finding.IGNORED
         return Finding.ENFORCED_WITH_LENGTH if with_length else Finding.ENFORCED
 

@@ -17,13 +17,14 @@ import socket
 import sys
 from pathlib import Path
 
-from scripts.ports import PORTS, starts_fake
+from scripts.ports import listening, llm_problems, starts_llamacpp
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST = (3, 11)
 NEWER = ("python3.11", "python3.12", "python3.13", "python3.14")
 INSTALL_MB = 500  # .venv with the development tools is 250 MB; pip unpacks beside it
 RUN_MB = 50  # the index, the logs
+LLAMACPP_MB = 400  # .venv-fidelity is 220 MB; pip unpacks beside it
 
 
 def interpreter_problems(version: "tuple[int, ...]", executable: str) -> "list[str]":
@@ -87,9 +88,7 @@ def port_problems(settings: "dict[str, str]") -> "list[str]":
     """A port that is no port, given twice, or taken."""
     found = []
     seen = {}  # type: dict[str, str]
-    for variable, default, host_variable in PORTS:
-        if variable == "FAKE_PORT" and not starts_fake(settings):
-            continue
+    for variable, default, host_variable in listening(settings):
         text = settings.get(variable) or str(default)
         if not (text.isdigit() and 0 < int(text) < 65536):
             found.append(f"{variable} is {text!r}: a port is a number from 1 to 65535")
@@ -132,9 +131,14 @@ def problems(purpose: str, root: Path, environ: "dict[str, str]") -> "list[str]"
         found += venv_problems(tuple(sys.version_info[:3]))
     found += permission_problems(root)
     needed = RUN_MB if installed else INSTALL_MB
+    settings = dict(local_settings(root), **environ)
+    if purpose == "run":
+        found += llm_problems(settings)
+        has_llamacpp = (root / ".venv-fidelity" / ".fidelity-set").exists()  # the Makefile's mark
+        needed += LLAMACPP_MB if starts_llamacpp(settings) and not has_llamacpp else 0
     found += space_problems(shutil.disk_usage(root).free, needed, root)
     if purpose == "run":
-        found += port_problems(dict(local_settings(root), **environ))
+        found += port_problems(settings)
     return found
 
 

@@ -1,4 +1,4 @@
-"""`make run`: ingests the handbook, starts the programs, says when they are ready, stops them all.
+"""`make run`: chooses the model server, ingests the handbook, starts the programs, stops them all.
 
 Exit status 0 after a clean stop (Ctrl-C, SIGTERM, SIGHUP), 1 when a program could not be started,
 kept running or stopped; the reason is the last line on stderr. A second Ctrl-C kills at once.
@@ -14,6 +14,7 @@ from functools import partial
 import trio
 
 from scripts import leash, local_settings, stack
+from scripts.model_choice import UnusableModel, chosen
 from scripts.readiness import failing_checks
 from scripts.supervisor import Supervisor
 
@@ -82,8 +83,13 @@ def main(arguments: list[str]) -> int:
     )
     if parser.parse_args(arguments).end_with_parent:
         leash.die_with_parent(signal.SIGTERM, os.getppid())
-    plan = stack.plan(local_settings.load(), sys.executable)
-    for line in stack.drain_warnings(plan.environment):
+    try:
+        choice = chosen(local_settings.load())
+    except UnusableModel as unusable:
+        print(f"run: {unusable}", file=sys.stderr)
+        return 1
+    plan = stack.plan(choice.settings, sys.executable)
+    for line in [*choice.said, *stack.drain_warnings(plan.environment)]:
         say(line)
     root = local_settings.ROOT
     first = (sys.executable, "-m", "qs.ingest", CORPUS)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
-from scripts.ports import PORTS, starts_fake
+from scripts.ports import PORTS, starts_fake, starts_llamacpp
 
 # Three programs drain one after the other within one budget of five seconds, so each gets less
 # than the 3,000 ms it takes when it is stopped alone.
@@ -20,6 +20,9 @@ DRAIN_TIMEOUT_MS_MAX = 2_000
 
 DEFAULT_HOST = "127.0.0.1"
 FAKE_MODEL = "extractive"
+# llama.cpp's server lives in an environment of its own (requirements/fidelity.txt).
+LLAMACPP_PYTHON = ".venv-fidelity/bin/python"
+LLAMACPP_PROGRAM = "scripts/llamacpp_server.py"
 
 
 @frozen
@@ -63,7 +66,17 @@ def plan(settings: Mapping[str, str], python: str) -> Plan:
         Program(name, (python, "-m", name), url(environment, name.upper()) + "/ready")
         for name in ("llmgw", "qs", "bff")
     )
-    return Plan((_fake(environment, python), *services) if fake else services, environment)
+    if fake:
+        return Plan((_fake(environment, python), *services), environment)
+    if starts_llamacpp(dict(settings)):
+        return Plan((_llamacpp(environment), *services), environment)
+    return Plan(services, environment)
+
+
+def _llamacpp(environment: Mapping[str, str]) -> Program:
+    host, port = environment.get("LLAMACPP_HOST") or DEFAULT_HOST, environment["LLAMACPP_PORT"]
+    argv = (LLAMACPP_PYTHON, LLAMACPP_PROGRAM, "--host", host, "--port", port)
+    return Program("llamacpp", argv, url(environment, "LLAMACPP") + "/health", logs_json=False)
 
 
 def _fake(environment: Mapping[str, str], python: str) -> Program:

@@ -1,9 +1,11 @@
 /**
  * What was said so far, and the request that the next question makes of it.
  *
- * It lives in memory and ends with the page. Only answered questions are kept:
- * a fallback, a failure or a stopped answer is no part of what was said. No DOM,
- * no network.
+ * The server keeps the conversation and says its id; from then on the id is all
+ * that is sent. A server that keeps none says null: then as much of what was said
+ * goes along as the contract allows. Of that only answered questions count: a
+ * fallback, a failure or a stopped answer is no part of what was said. No DOM, no
+ * network.
  */
 
 import { withoutMarkers } from "./markers.js";
@@ -23,6 +25,13 @@ export function countChars(text) {
 export class Conversation {
   #messages = [];
 
+  /** The server's id of this conversation; null while it has none. */
+  id;
+
+  constructor(id = null) {
+    this.id = id;
+  }
+
   /** Keep an answered question. An answer may be longer than a message may be; its beginning is kept. */
   remember(question, answer) {
     const said = firstChars(withoutMarkers(answer).trim(), MESSAGE_MAX_CHARS);
@@ -33,14 +42,12 @@ export class Conversation {
 
   /** The JSON body for a question, with as much of the history, oldest first to go, as it has room for. */
   requestBody(question) {
+    const request = { version: "v1", message: { role: "user", content: question } };
+    if (this.id !== null) return JSON.stringify({ ...request, session_id: this.id });
     const utf8 = new TextEncoder();
     for (let from = 0; ; from += 2) {
       const history = this.#messages.slice(from);
-      const body = JSON.stringify({
-        version: "v1",
-        message: { role: "user", content: question },
-        history,
-      });
+      const body = JSON.stringify({ ...request, history });
       if (history.length === 0 || utf8.encode(body).length <= BODY_MAX_BYTES) return body;
     }
   }

@@ -37,6 +37,14 @@ export function withoutMarkers(text) {
   return text.replace(/\s*\[c[1-9]\d{0,2}\]/g, "");
 }
 
+/** The answer as plain text to take along: citations by number, and below what the numbers stand for. */
+export function numbered(text, citations) {
+  const places = new Map(citations.map(({ marker }, index) => [marker, index + 1]));
+  const body = text.replace(MARKER, (whole, marker) => (places.has(marker) ? `[${places.get(marker)}]` : whole));
+  const list = citations.map(({ title, url }, index) => `[${index + 1}] ${[title, url].filter(Boolean).join(" ")}`);
+  return list.length ? `${body}\n\n${list.join("\n")}` : body;
+}
+
 function split(text) {
   const pieces = [];
   let start = 0;

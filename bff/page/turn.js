@@ -1,76 +1,119 @@
 /**
  * One question and its answer, on the page.
  *
- * `show` takes the answer's events one by one. Whatever a server or a model wrote
- * becomes text nodes: this file never parses markup, and makes a link only of
- * a source's own http or https url.
+ * `show` takes the answer's events one by one; a kept turn, and a turn in
+ * another language, are the same events shown again. What the reader then wants
+ * of it is told to `wishes`.
  */
 
-import { MarkerSplitter } from "./markers.js";
-import { texts } from "./texts.js";
+import { clone, copied, withText } from "./elements.js";
+import { MarkerSplitter, numbered } from "./markers.js";
+import { closePanelOf, openPanel } from "./panel.js";
+import { text } from "./texts.js";
+import { Writer } from "./writing.js";
 
 let turnsShown = 0;
 
+const PARTS = [
+  "question", "answer", "progress", "text", "withdrawn", "notice", "notice-title", "notice-text", "notice-next",
+  "retry", "rephrase", "anew", "searched", "searched-title", "searched-list", "citations", "bar", "copy", "again",
+  "up", "down", "open", "request", "trace", "comment", "said",
+];
+
+/**
+ * @typedef {object} Wishes
+ * @property {(question: string) => void} ask
+ * @property {(question: string) => void} edit
+ * @property {() => void} begin a new conversation
+ * @property {(requestId: string, rating: string, comment?: string) => Promise<boolean>} rate
+ * @property {(said: string) => void} announce
+ */
+
 export class Turn {
   #parts;
+  #wishes;
   #splitter = new MarkerSplitter();
-  #text = "";
+  #writer;
+  #written = "";
   #sources = [];
   #citations = [];
-  #requestId = null;
+  #meta = null;
   #error = null;
+  #done = null;
+  #events = [];
+  #feedback = null;
+  #timer = null;
 
   /** What a screen reader should be told now; null while there is nothing new to say. */
-  announcement = texts.searching;
+  announcement = text("searching");
 
-  /** @param {string} question */
-  constructor(question) {
+  /**
+   * @param {string} question
+   * @param {Wishes} wishes
+   */
+  constructor(question, wishes) {
+    this.question = question;
+    this.#wishes = wishes;
     this.element = clone("turn");
-    const part = (name) => this.element.querySelector(`.${name}`);
-    const names = ["answer", "progress", "text", "notice", "aside", "citations", "sources", "trace"];
-    this.#parts = Object.fromEntries(names.map((name) => [name, part(name)]));
-    const heading = part("question");
+    this.#parts = Object.fromEntries(PARTS.map((name) => [name, this.element.querySelector(`.${name}`)]));
+    this.#writer = new Writer(this.#parts.text);
     turnsShown += 1;
-    heading.id = `question-${turnsShown}`;
-    heading.textContent = question;
-    this.element.setAttribute("aria-labelledby", heading.id);
-    this.#parts.progress.textContent = texts.searching;
+    this.#parts.question.id = `question-${turnsShown}`;
+    this.#parts.question.textContent = question;
+    this.element.setAttribute("aria-labelledby", this.#parts.question.id);
+    this.#parts.progress.textContent = text("searching");
+    this.#listen();
   }
 
   /** The answer so far, markers included; empty once it is withdrawn. */
   get text() {
-    return this.#text;
+    return this.#written;
   }
 
   /** @param {{name: string, data: object}} event */
-  show({ name, data }) {
+  show(event) {
+    const { name, data } = event;
+    this.#events.push(event);
     this.announcement = null;
-    if (name === "meta") this.#requestId = data.request_id;
+    if (name === "meta") this.#meta = data;
     if (name === "sources") this.#showSources(data.sources);
-    if (name === "citations") this.#showCitations(data.citations);
+    if (name === "citations") this.#citations = data.citations;
     if (name === "delta") this.#showDelta(data.delta);
     if (name === "error") this.#showError(data);
     if (name === "done") this.#showDone(data);
   }
 
+  /** What the reader thought of it, as the server keeps it. */
+  rated(feedback) {
+    this.#feedback = feedback;
+    for (const rating of ["up", "down"]) {
+      this.#parts[rating].ariaPressed = String(feedback?.rating === rating);
+    }
+  }
+
+  /** The same turn in the language of now, in this one's place. */
+  renewed() {
+    const turn = new Turn(this.question, this.#wishes);
+    for (const event of this.#events) turn.show(event);
+    turn.rated(this.#feedback);
+    this.element.replaceWith(turn.element);
+    clearInterval(this.#timer);
+    return turn;
+  }
+
   #showSources(sources) {
     this.#sources = sources;
-    if (sources.length) this.#progress(texts.reading(sources.length));
+    if (sources.length) this.#progress(text("reading", sources.length));
   }
 
-  #showCitations(citations) {
-    this.#citations = citations;
-    this.#fillSources(texts.sources);
-  }
-
-  #showDelta(text) {
-    if (this.#text === "") {
-      this.#progress(texts.writing);
+  #showDelta(delta) {
+    if (this.#written === "") {
+      this.#progress(text("writing"));
       this.#parts.progress.hidden = true;
       this.#parts.text.hidden = false;
     }
-    this.#text += text;
-    this.#append(this.#splitter.feed(text));
+    this.#written += delta;
+    this.#append(this.#splitter.feed(delta));
   }
 
   #showError(data) {
@@ -78,18 +121,17 @@ export class Turn {
     if (data.discard) this.#withdraw();
   }
 
-  #showDone({ status, reason_code: code }) {
+  #showDone(data) {
+    this.#done = data;
     this.#append(this.#splitter.finish());
-    this.#parts.answer.dataset.status = status;
-    this.#parts.answer.setAttribute("aria-busy", "false");
+    this.#writer.end();
+    this.#parts.answer.dataset.status = data.status;
+    this.#parts.answer.ariaBusy = "false";
     this.#parts.progress.hidden = true;
-    if (status === "ok") this.#finishAnswer();
-    else if (status === "stopped") this.#say(this.#text ? texts.stoppedMidway : texts.stopped);
-    else this.#say(this.#error?.message ?? texts.messages.busy);
-    // A citation list stands under an answer and under nothing else.
-    if (this.#text === "") this.#citations = [];
-    this.#fillSources(this.#text ? texts.sources : texts.searched);
-    this.#showTrace(code);
+    if (data.status === "ok") this.#finishAnswer();
+    else if (data.status === "stopped") this.#sayStopped();
+    else this.#explain();
+    this.#showBar();
   }
 
   #finishAnswer() {
@@ -100,114 +142,164 @@ export class Turn {
     });
     this.#parts.citations.replaceChildren(...chips);
     this.#parts.citations.hidden = chips.length === 0;
-    this.announcement = texts.answered(chips.length);
+    this.announcement = text("answered", chips.length);
   }
 
   #withdraw() {
+    closePanelOf(this);
     this.#splitter = new MarkerSplitter();
-    this.#text = "";
+    this.#writer = new Writer(this.#parts.text);
+    this.#written = "";
+    this.#citations = [];
     this.#parts.text.replaceChildren();
     this.#parts.text.hidden = true;
-    this.#parts.aside.textContent = texts.withdrawn;
-    this.#parts.aside.hidden = false;
+    this.#parts.withdrawn.hidden = false;
   }
 
-  #progress(text) {
-    this.#parts.progress.textContent = text;
-    this.announcement = text;
+  #sayStopped() {
+    const said = text(this.#written ? "stopped.midway" : "stopped");
+    this.#parts.said.textContent = said;
+    this.announcement = said;
   }
 
-  #say(message) {
-    this.#parts.notice.textContent = message;
-    this.#parts.notice.hidden = false;
-    this.announcement = [message, this.#parts.aside.textContent].join(" ").trim();
+  /** What went wrong, what to do next, and what was searched. */
+  #explain() {
+    const key = this.#error.message_key;
+    const parts = this.#parts;
+    parts.notice.hidden = false;
+    parts.notice.dataset.key = key;
+    parts["notice-title"].textContent = text(`title.${key}`);
+    parts["notice-text"].textContent = text(`message.${key}`);
+    parts["notice-next"].textContent = text(`next.${NEXT_BY_CODE[this.#error.code] ?? key}`);
+    parts.retry.hidden = key === "sources" || (key === "request" && this.#error.code !== "INPUT_UNAUTHORIZED");
+    parts.rephrase.hidden = key === "busy";
+    parts.anew.hidden = key !== "request";
+    if (!parts.retry.hidden) this.#countDown(this.#done.retry_after_ms ?? 0);
+    this.#listSearched();
+    const withdrawn = parts.withdrawn.hidden ? "" : parts.withdrawn.textContent.trim();
+    this.announcement = [withdrawn, text(`title.${key}`), text(`message.${key}`)].join(" ").trim();
+  }
+
+  /** The button says how long to wait, and cannot be pressed until then; it keeps the focus. */
+  #countDown(waitMs) {
+    const until = performance.now() + waitMs;
+    const { retry } = this.#parts;
+    const tick = () => {
+      const left = Math.ceil((until - performance.now()) / 1000);
+      retry.ariaDisabled = String(left > 0);
+      retry.lastElementChild.textContent = left > 0 ? text("retry.in", left) : text("retry");
+      if (left <= 0) clearInterval(this.#timer);
+    };
+    this.#timer = setInterval(tick, 200);
+    tick();
+  }
+
+  #listSearched() {
+    const items = this.#sources.map((source) => {
+      const item = document.createElement("li");
+      const button = withText("button", "found", source.title ?? text("untitled"));
+      button.type = "button";
+      button.dir = "auto";
+      button.addEventListener("click", () => this.#open(source.chunk_id));
+      item.append(button);
+      return item;
+    });
+    this.#parts["searched-title"].textContent = text("searched", items.length);
+    this.#parts["searched-list"].replaceChildren(...items);
+    this.#parts.searched.hidden = items.length === 0;
+  }
+
+  #showBar() {
+    const { bar, copy, up, down, open, request, trace } = this.#parts;
+    const { status, reason_code: code, model } = this.#done;
+    bar.hidden = false;
+    copy.hidden = this.#written === "";
+    const kept = Boolean(this.#meta?.request_id && this.#meta.session_id) && status !== "stopped";
+    up.hidden = down.hidden = !kept;
+    open.hidden = status !== "ok" || this.#sources.length === 0;
+    open.lastElementChild.textContent = text("sources.count", this.#sources.length);
+    this.#parts.again.hidden = status !== "ok" && status !== "stopped";
+    const rows = { request: this.#meta?.request_id, reason: code, model };
+    const known = Object.entries(rows).filter(([, value]) => value);
+    const list = trace.querySelector("dl");
+    list.replaceChildren(
+      ...known.flatMap(([name, value]) => [withText("dt", "", text(name)), withText("dd", "", value)]),
+    );
+    request.hidden = known.length === 0;
+  }
+
+  #progress(said) {
+    this.#parts.progress.textContent = said;
+    this.announcement = said;
   }
 
   #append(pieces) {
-    const { text: place } = this.#parts;
-    for (const piece of pieces) {
-      const index = this.#citations.findIndex(({ marker }) => marker === piece.marker);
-      if (index >= 0) place.append(this.#chip(this.#citations[index], index, false));
-      else if (place.lastChild instanceof Text) place.lastChild.appendData(piece.text);
-      else place.append(piece.text);
+    for (const { text: piece, marker } of pieces) {
+      const index = this.#citations.findIndex((citation) => citation.marker === marker);
+      const placed = index >= 0 && this.#writer.place(this.#chip(this.#citations[index], index, false));
+      if (!placed) this.#writer.write(piece);
     }
   }
 
   /** A citation's number, with its title written out or as its name; it leads to the passage. */
   #chip(citation, index, withTitle) {
     const chip = document.createElement("button");
-    const title = citation.title ?? texts.untitled;
+    const title = citation.title ?? text("untitled");
     chip.type = "button";
     chip.className = withTitle ? "chip chip-titled" : "chip";
     chip.title = title;
     chip.append(withText("span", "number", String(index + 1)));
-    if (withTitle) chip.append(" ", withText("span", "chip-title", title));
-    else chip.setAttribute("aria-label", texts.cited(index + 1, title));
-    chip.addEventListener("click", () => this.#openSource(citation.chunk_id));
+    if (withTitle) chip.append(" ", withText("bdi", "chip-title", title));
+    else chip.setAttribute("aria-label", text("cited", index + 1, title));
+    chip.addEventListener("click", () => this.#open(citation.chunk_id));
     return chip;
   }
 
-  #openSource(chunkId) {
-    const { sources } = this.#parts;
-    sources.open = true;
-    for (const item of sources.querySelectorAll(".source")) {
-      if (item.dataset.chunkId === chunkId) item.focus();
-    }
+  #open(chunkId) {
+    openPanel(this, this.#sources, this.#citations, chunkId);
   }
 
-  /** All that was found: the cited passages first, under their numbers. */
-  #fillSources(summary) {
-    const { sources: place } = this.#parts;
-    const numbers = new Map(this.#citations.map(({ chunk_id: id }, index) => [id, index + 1]));
-    const rank = ({ chunk_id: id }) => numbers.get(id) ?? numbers.size + 1;
-    const ordered = [...this.#sources].sort((one, other) => rank(one) - rank(other));
-    const items = ordered.map((source) => sourceItem(source, numbers.get(source.chunk_id)));
-    place.querySelector("summary").textContent = summary(items.length);
-    place.querySelector("ol").replaceChildren(...items);
-    place.hidden = items.length === 0;
+  #listen() {
+    const { retry, rephrase, anew, again, copy, open, request, up, down, comment, trace } = this.#parts;
+    retry.addEventListener("click", () => {
+      if (retry.ariaDisabled !== "true") this.#wishes.ask(this.question);
+    });
+    again.addEventListener("click", () => this.#wishes.ask(this.question));
+    rephrase.addEventListener("click", () => this.#wishes.edit(this.question));
+    anew.addEventListener("click", () => this.#wishes.begin());
+    open.addEventListener("click", () => this.#open(null));
+    copy.addEventListener("click", () => this.#copy(numbered(this.#written, this.#citations)));
+    request.addEventListener("click", () => {
+      trace.hidden = !trace.hidden;
+      request.ariaExpanded = String(!trace.hidden);
+    });
+    trace.querySelector("button").addEventListener("click", () => this.#copy(this.#meta.request_id));
+    up.addEventListener("click", () => this.#rate("up"));
+    down.addEventListener("click", () => this.#rate("down"));
+    comment.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#rate("down", comment.querySelector("textarea").value.trim());
+    });
   }
 
-  /** What an operator asks for first: which request it was, and why it failed. */
-  #showTrace(code) {
-    const { trace } = this.#parts;
-    if (this.#requestId) trace.append(`${texts.request} `, withText("code", "", this.#requestId));
-    if (code) trace.append(this.#requestId ? " · " : "", withText("code", "", code));
-    trace.hidden = !trace.hasChildNodes();
+  async #copy(content) {
+    this.#tell(text((await copied(content)) ? "copied" : "copy.failed"));
+  }
+
+  async #rate(rating, comment = "") {
+    const kept = await this.#wishes.rate(this.#meta.request_id, rating, comment);
+    if (kept) this.rated({ rating, comment });
+    const asks = kept && rating === "down" && !comment;
+    this.#parts.comment.hidden = !asks;
+    if (asks) this.#parts.comment.querySelector("textarea").focus();
+    this.#tell(text(kept ? "thanks" : "feedback.failed"));
+  }
+
+  #tell(said) {
+    this.#parts.said.textContent = said;
+    this.#wishes.announce(said);
   }
 }
 
-function sourceItem(source, number) {
-  const item = clone("source");
-  item.dataset.chunkId = source.chunk_id;
-  item.classList.toggle("source-cited", number !== undefined);
-  item.querySelector(".number").textContent = number ?? "";
-  item.querySelector(".title").append(titleOf(source));
-  item.querySelector(".snippet").textContent = source.snippet;
-  return item;
-}
-
-function titleOf({ title, url }) {
-  const text = title ?? texts.untitled;
-  if (!isWebUrl(url)) return text;
-  const link = withText("a", "", text);
-  link.href = url;
-  link.target = "_blank";
-  link.rel = "noopener noreferrer";
-  return link;
-}
-
-/** Only an absolute http or https url may become a link: anything else could run or reach inward. */
-function isWebUrl(url) {
-  return URL.canParse(url ?? "") && ["http:", "https:"].includes(new URL(url).protocol);
-}
-
-function withText(tag, className, text) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.textContent = text;
-  return element;
-}
-
-function clone(id) {
-  return document.getElementById(id).content.firstElementChild.cloneNode(true);
-}
+/** Codes whose next step is another than their message's. */
+const NEXT_BY_CODE = { INPUT_UNAUTHORIZED: "key", INPUT_NOT_FOUND: "gone" };

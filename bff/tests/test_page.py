@@ -13,6 +13,7 @@ import pytest
 
 from contracts import limits
 from contracts.events import EVENTS
+from contracts.order import TRANSITIONS, State
 from contracts.reasons import MessageKey
 
 PAGE = Path(__file__).parents[1] / "page"
@@ -21,8 +22,10 @@ SCRIPTS = {path.name: path.read_text("utf-8") for path in FILES if path.suffix =
 EVERY_FILE = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 EVERY_SCRIPT = pytest.mark.parametrize("name", SCRIPTS)
 
+STYLES = ["page/answer.css", "page/dialogs.css", "page/page.css"]
+
 FILE_MAX_BYTES = 16 * 1024
-PAGE_MAX_BYTES = 64 * 1024
+PAGE_MAX_BYTES = 96 * 1024
 
 MARKUP_OR_CODE_FROM_TEXT = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|setHTML|parseHTML|DOMParser|createContextualFragment"
@@ -54,6 +57,37 @@ class Elements(HTMLParser):
         return [value for _, attrs in self.tags if (value := attrs.get(attribute)) is not None]
 
 
+class Spoken(HTMLParser):
+    """The text that stands in each element whose text the table names."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.said: list[tuple[str, str]] = []
+        self._open: str | None = None
+        self.feed(markup)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        self._open = dict(attrs).get("data-text")
+
+    def handle_data(self, data: str) -> None:
+        if self._open is not None:
+            self.said.append((self._open, data))
+            self._open = None
+
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002
+        self._open = None
+
+
+TEXT_ATTRIBUTES = ("data-text", "data-label", "data-placeholder")
+NAME_OF = {
+    State.OPENING: "",
+    State.STARTED: "meta",
+    State.SEARCHED: "sources",
+    State.PROVED: "citations",
+    State.ANSWERING: "delta",
+    State.FAILED: "error",
+}
 INDEX = Elements((PAGE / "index.html").read_text("utf-8"))
 
 
@@ -112,30 +146,38 @@ def test_index_has_no_inline_code() -> None:
 
 def test_index_loads_only_the_pages_own_files() -> None:
     loaded = INDEX.values("src") + INDEX.values("href")
-    assert sorted(loaded) == ["page/chat.js", "page/page.css"]
-    assert all((PAGE / path.removeprefix("page/")).is_file() for path in loaded)
+    own = [path for path in loaded if not path.startswith("#")]
+    assert sorted(own) == sorted([*STYLES, "page/chat.js"])
+    assert all((PAGE / path.removeprefix("page/")).is_file() for path in own)
+
+
+def test_index_finds_every_place_and_picture_that_it_links_to() -> None:
+    links = {path[1:] for path in INDEX.values("href") if path.startswith("#")}
+    assert links <= set(INDEX.values("id"))
+    assert any(name.startswith("i-") for name in links)
 
 
 def test_index_gives_each_id_once_and_refers_only_to_ids_it_has() -> None:
     ids = INDEX.values("id")
     assert len(ids) == len(set(ids))
-    references = [*INDEX.values("for"), *INDEX.values("aria-describedby")]
+    naming = ("for", "aria-describedby", "aria-labelledby")
+    references = [value for name in naming for value in INDEX.values(name)]
     assert {name for value in references for name in value.split()} <= set(ids)
 
 
-def test_chat_finds_every_element_it_asks_for() -> None:
-    asked = re.search(r"fromEntries\(\s*\[([^\]]*)\]", SCRIPTS["chat.js"])
-    assert asked is not None
-    assert set(re.findall(r'"(\w+)"', asked[1])) <= set(INDEX.values("id"))
+@EVERY_SCRIPT
+def test_script_finds_every_element_and_template_it_asks_for(name: str) -> None:
+    asked = set(re.findall(r'(?:getElementById|clone)\("([\w-]+)"\)', SCRIPTS[name]))
+    if listed := re.search(r"fromEntries\(\s*\[([^\]]*)\]", SCRIPTS[name]):
+        asked |= set(re.findall(r'"([\w-]+)"', listed[1]))
+    assert asked <= set(INDEX.values("id"))
 
 
-def test_turn_finds_its_templates_and_every_part_of_them() -> None:
-    turn = SCRIPTS["turn.js"]
-    assert set(re.findall(r'clone\("(\w+)"\)', turn)) <= set(INDEX.values("id"))
-    names = re.search(r"const names = \[([^\]]*)\]", turn)
+def test_turn_finds_every_part_of_its_template() -> None:
+    names = re.search(r"const PARTS = \[([^\]]*)\]", SCRIPTS["turn.js"])
     assert names is not None
     classes = {name for value in INDEX.values("class") for name in value.split()}
-    assert set(re.findall(r'"(\w+)"', names[1])) <= classes
+    assert set(re.findall(r'"([\w-]+)"', names[1])) <= classes
 
 
 @EVERY_SCRIPT
@@ -172,16 +214,79 @@ def test_page_waits_longer_than_the_servers_silence() -> None:
     assert constant("ask.js", "SILENCE_MAX_MS") >= 3 * limits.HEARTBEAT_MS
 
 
-def test_page_has_the_fixed_text_for_a_failure_no_server_could_tell() -> None:
-    block = re.search(r"messages: \{(.*?)\n  \}", SCRIPTS["texts.js"], re.DOTALL)
-    assert block is not None
-    texts = dict(re.findall(r'(\w+): "([^"]*)"', block[1]))
-    assert texts
-    assert texts.items() <= {key.value: key.text for key in MessageKey}.items()
+def rows() -> dict[str, dict[str, str]]:
+    """The table of texts: each row's name, and its text in each language as the script has it."""
+    table = re.search(r"export const TABLE = \{\n(.*?)\n\};", SCRIPTS["texts.js"], re.DOTALL)
+    assert table is not None
+    found = re.split(r'^  "([\w.]+)": ', table[1], flags=re.MULTILINE)[1:]
+    language = re.compile(r'\b(en|ko): ("[^"]*"|\{[^}]*(?:\}[^}]*)*?\})', re.DOTALL)
+    return {
+        name: {code: text.strip('"') for code, text in language.findall(row)}
+        for name, row in zip(found[::2], found[1::2], strict=True)
+    }
+
+
+def test_every_text_is_there_in_every_language() -> None:
+    assert len(rows()) > 60
+    lacking = [name for name, row in rows().items() if set(row) != {"en", "ko"}]
+    assert lacking == []
+    assert [name for name, row in rows().items() if not all(row.values())] == []
+
+
+def test_korean_texts_are_korean() -> None:
+    hangul = re.compile("[가-힣]")
+    without = {name for name, row in rows().items() if not hangul.search(row["ko"])}
+    assert without == {"count"}
+
+
+def test_each_message_of_the_contract_has_its_text_title_and_next_step() -> None:
+    table = rows()
+    for key in MessageKey:
+        assert table[f"message.{key}"]["en"] == key.text
+        assert {f"title.{key}", f"next.{key}"} <= table.keys()
+
+
+def test_index_says_what_the_table_says() -> None:
+    """What stands in the page before a script runs is the table's English."""
+    table, spoken = rows(), Spoken((PAGE / "index.html").read_text("utf-8"))
+    named = {name for key in TEXT_ATTRIBUTES for name in INDEX.values(key)}
+    assert named <= table.keys()
+    assert spoken.said
+    for name, said in spoken.said:
+        assert said in ("", table[name]["en"])
+
+
+def test_every_text_is_used_somewhere() -> None:
+    used = {name for key in TEXT_ATTRIBUTES for name in INDEX.values(key)}
+    calls = [script for name, script in SCRIPTS.items() if name != "texts.js"]
+    used |= {name for script in calls for name in re.findall(r'"([a-z]+(?:\.[a-z]+)*)"', script)}
+    made = re.compile(r"(message|title|next)\.\w+|request|reason|model")
+    assert [name for name in rows() if name not in used and not made.fullmatch(name)] == []
+
+
+def test_every_text_that_is_asked_for_is_in_the_table() -> None:
+    asked = {
+        name for script in SCRIPTS.values() for name in re.findall(r'\btext\("([^"]+)"', script)
+    }
+    assert asked
+    assert asked <= rows().keys()
+
+
+def test_page_keeps_the_order_of_the_contract() -> None:
+    """Its own table, in which a `done` that is wrong is told by what went before."""
+    table = re.search(r"const AFTER = \{\n(.*?)\n\};", SCRIPTS["ask.js"], re.DOTALL)
+    assert table is not None
+    lines = re.findall(r'"(\w*)": \[(.*?)\]', table[1])
+    told = {name: set(re.findall(r'"(\w+)"', after)) for name, after in lines}
+    assert told == {
+        NAME_OF[state]: {step.value.split()[0] for step in steps}
+        for state, steps in TRANSITIONS.items()
+        if steps
+    }
 
 
 def test_turn_reads_of_each_event_what_the_contract_puts_there() -> None:
     read = re.findall(r'name === "(\w+)"\).*\bdata\.(\w+)', SCRIPTS["turn.js"])
-    assert {name for name, _ in read} == {"meta", "sources", "citations", "delta"}
+    assert {name for name, _ in read} == {"sources", "citations", "delta"}
     for name, key in read:
         assert key in attrs.fields_dict(EVENTS[name]), f"`{name}` has no `{key}`"

@@ -189,6 +189,23 @@ def capped(stream: bytes, size: int) -> object:
         return str(fault)
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_open_line_is_refused_at_its_first_byte_over_the_cap(mark: bytes) -> None:
+    decoder = Decoder(CAP)
+    decoder.feed(mark + b"data: ".ljust(CAP, b"x"))
+    assert drained(decoder) == []
+    decoder.feed(b"x")
+    with pytest.raises(FrameTooLarge):
+        drained(decoder)
+
+
+def test_a_later_open_line_is_refused_as_soon_when_the_stream_began_with_a_mark() -> None:
+    decoder = Decoder(CAP)
+    decoder.feed(b"\xef\xbb\xbf: hello\n\n" + b"data: ".ljust(CAP + 1, b"x"))
+    with pytest.raises(FrameTooLarge):
+        drained(decoder)
+
+
 def test_cap_is_for_one_frame_and_comments_are_free() -> None:
     frame = b"data: " + b"x" * (CAP - 7) + b"\n\n"
     frames, left = frames_of(*[frame, HEARTBEAT * 100, frame] * 5, cap=CAP)

@@ -7,6 +7,7 @@
     test_hops_sockets.py            every fault of a connection between two of our programs
     test_half_open_sockets.py       peers that vanish, freeze, or stop reading
     test_signals_sockets.py         SIGTERM, SIGKILL and SIGSTOP while an answer is being written
+    test_restarts_sockets.py        each program drained and restarted, under load
     test_exhaustion_sockets.py      full disks, and no descriptors left
 
 Every fault ends in the code that its row, or CONTRACT, demands; then the chain must serve again.

@@ -37,7 +37,7 @@ from harness.faults.chain import (
 from harness.plans import Call, Plan
 from harness.raw_client import dial
 from harness.stack import Stack
-from harness.wire_log import Exchange, Piece
+from harness.wire_log import Exchange, Piece, WireLog
 
 # As the catalogue has them, these go on for longer than anybody wants to wait, or too slowly.
 _QUICKLY: Final[Mapping[str, str]] = {
@@ -198,9 +198,15 @@ async def _asked(stack: Stack, case: Case) -> Evidence:
         request_id=request_id(0),
         trace_id=case.trace_id,
     )
+    wire = await ask(stack["bff"].port, request)
+    return evidence_of(Call(stream=case.stream, model=case.row.name), wire)
+
+
+def evidence_of(call: Call, wire: WireLog) -> Evidence:
+    """One call, over, and what passed between its client and the BFF; nothing else is known."""
     return Evidence(
-        plan=Plan(calls=(Call(stream=case.stream, model=case.row.name),)),
-        wire=await ask(stack["bff"].port, request),
+        plan=Plan(calls=(call,)),
+        wire=wire,
         model=(),
         searches=(),
         logs={},

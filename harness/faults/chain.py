@@ -79,7 +79,7 @@ def open_chain(
     folder: Path, rules: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
 ) -> Iterator[Stack]:
     """Four programs. `rules`: which scenario of the fake a question gets, by a part of its text."""
-    with open_stack(folder, DOCUMENTS, **SETTINGS, **(environ or {})) as stack:
+    with open_stack(folder, DOCUMENTS, **{**SETTINGS, **(environ or {})}) as stack:
         _write_script(folder, {**_SLOW, **(rules or {})})
         make_whole(stack)
         yield stack

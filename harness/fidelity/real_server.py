@@ -15,8 +15,11 @@ from fakes.openai_compat_server import Behaviour, HttpRequest, plan_response
 from fakes.openai_compat_server.dialects import LLAMACPP
 from fakes.openai_compat_server.tests.fake_client import CHAT, dechunked
 from harness.fidelity.shapes import Answer
+from harness.tidy import ROOT
 
-PROGRAM = Path(__file__).parent / "llamacpp_program.py"
+PROGRAM = ROOT / "scripts/llamacpp_server.py"
+# The model's own has no place for tools; with this one the server looks for calls in its answers.
+TEMPLATE = Path(__file__).parent / "tools_template.jinja"
 START_LIMIT_S = 60.0
 ANSWER_LIMIT_S = 120.0
 CONTEXT_TOKENS = 4096
@@ -48,14 +51,15 @@ def serving(python: str) -> Iterator[RealServer]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
+    options = ("--port", str(port), "--slots", "1", "--ping-s", "1")
     process = subprocess.Popen(  # noqa: S603 - our own program, no shell
-        [python, str(PROGRAM), str(port)],
+        [python, str(PROGRAM), *options, "--chat-template", str(TEMPLATE)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
     try:
         assert process.stdout is not None
-        ping_every_s = float(process.stdout.readline())
+        ping_every_s = float(json.loads(process.stdout.readline())["sse_ping_interval"])
         yield RealServer(port, _wait_ready(port), ping_every_s)
     finally:
         process.kill()

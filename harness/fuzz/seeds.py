@@ -22,6 +22,7 @@ from harness.malformed import OPERATORS, body_of
 from llmgw.html_elements import ELEMENTS
 from llmgw.tests.answer_replies import FIRST_FAULT, NO_ANSWER
 from llmgw.tests.test_guard import BLOCKED, PASSES
+from qs.tests.pdf_documents import pdf
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 SEED_BYTES_MAX: Final = 1_024
@@ -118,8 +119,14 @@ def _ingest() -> Iterator[bytes]:
     yield _HTML
     yield _MARKDOWN
     yield b"Title\n=====\n\ntext\n\nPart\n----\n\nmore " + b"word. " * 20 + b"\xfe\xfe"
+    yield pdf([["A line (of two),", "and an-", "other."], []], title="T", outline=[("Part", 1)])
+    yield _JSON_LINES
 
 
+_JSON_LINES: Final = b"""{"text": "a"}
+{"id": 1, "title": "T", "url": "https://u.example/1", "format": "markdown", "text": "# One\\n\\nb"}
+{"id": "x", "format": "html", "text": "<h1>One</h1>b", "metadata": {"by": "c", "y": 2.5, "d": true}}
+"""
 _HTML: Final = b"""<html><head><title>T</title></head><body><nav>n</nav><h1 id=a>One</h1><p>Text
 <b>bold</b> <code>c</code><br>line<ul><li>a<ol start=3><li>b</ol></ul><pre>x\n  y</pre><table><tr>
 <th>h<td>d<tr><td><h2><a name=z>Two</a></h2><td><pre>p</pre></table><img alt=pic><dl><dt>t<dd>d</dl>
@@ -211,6 +218,10 @@ def _ingest_words() -> Iterator[bytes]:
     yield from (b"</h1>", b"</pre>", b"</table>", b"</li>", b"</ul>", b"<h2 id=", b"<li>", b"<td>")
     yield from (b"# ", b"```\n", b"~~~", b"- ", b"1. ", b"> ", b"|---|", b"    ", b"===\n", b"\n\n")
     yield from (b"---\ntitle: x\n---\n", b"&#1;", b"&nbsp;", b"<!--", b"![", b"](", b'class="toc"')
+    yield from (b'{"text": "', b'", "id": ', b'"metadata": {"a": ', b'"format": "html"', b"\\ud800")
+    yield from (b"%PDF-1.7\n", b" 0 obj\n<<", b">>\nstream\n", b"endstream\nendobj\n")
+    yield from (b"xref\n0 1\n", b"startxref\n", b"trailer\n<< /Root ", b"/Type /Page", b"/Kids [")
+    yield from (b"BT (a) Tj ET", b"/Filter /FlateDecode", b"/Length ", b"/Encrypt ", b"/Contents ")
     yield from (b"# x" + b"\xfe" * 5, "é".encode() + b"\xfe", b"[[]](\xfe", b"> \xfe", b"`\xfe")
 
 

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from io import BytesIO
 from itertools import takewhile
 from typing import Final
 
@@ -23,9 +25,10 @@ from llmgw.faults import GenerationFault
 from llmgw.guard import Guard
 from llmgw.tests.answer_verdict import ALIASES, Verdict, verdict
 from qs.ingest.chunker import MAX_CHARS, TITLE_MAX_CHARS, Chunk, chunk_page
-from qs.ingest.files import FileFault, decode
+from qs.ingest.faults import FileFault
+from qs.ingest.jsonl_reader import lines_of, read_record
 from qs.ingest.page import Kind, Page
-from qs.ingest.readers import READERS
+from qs.ingest.readers import FORMATS
 
 _NAMES: Final = frozenset(f"c{number}" for number in range(1, ALIASES + 1))
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
@@ -132,20 +135,27 @@ _BLANKS: Final = re.compile(r"\s+")
 
 
 def ingest_readers(data: bytes) -> None:
-    """Every reader makes a page of every text, and every page is cut within its limits."""
-    try:
-        text = decode(b"".join(pieces_of(data)))
-    except FileFault:
-        return
-    for suffix in (".md", ".html", ".txt"):
-        page = READERS[suffix](text, "guide")
-        path = f"a b/guide{suffix}"
-        chunks = chunk_page(page, path, "https://docs.example/")
-        assert len({chunk.chunk_id for chunk in chunks}) == len(chunks)
-        for chunk in chunks:
-            _is_within_limits(chunk)
-        if not _has_code(page):
-            assert _words(chunk.content for chunk in chunks) == _words(_written(page))
+    """Every reader makes a page of it or says why not, and every page is cut within its limits."""
+    content = b"".join(pieces_of(data))
+    for suffix in (".md", ".html", ".txt", ".pdf"):
+        with suppress(FileFault):
+            _cut_within_limits(FORMATS[suffix].read(content, "guide"), f"a b/guide{suffix}")
+    for number, line in lines_of(BytesIO(content)):
+        with suppress(FileFault):
+            record = read_record(line or b"")
+            path = f"a b/guide.jsonl#{record.name}"
+            assert path.isprintable()
+            assert number <= 1 + content.count(b"\n")
+            _cut_within_limits(record.page("guide"), path)
+
+
+def _cut_within_limits(page: Page, path: str) -> None:
+    chunks = chunk_page(page, path, "https://docs.example/")
+    assert len({chunk.chunk_id for chunk in chunks}) == len(chunks)
+    for chunk in chunks:
+        _is_within_limits(chunk)
+    if not _has_code(page):
+        assert _words(chunk.content for chunk in chunks) == _words(_written(page))
 
 
 def _is_within_limits(chunk: Chunk) -> None:

@@ -40,6 +40,7 @@ from llmgw.tests.answer_verdict import (
         f"<{GOOD} <",
         f"[1] {{{GOOD}",
         f"[{{{GOOD}",
+        f"[\u00a0{GOOD}",
         f"[<think></think>{GOOD}",
         f"\ufeff{GOOD}\u2028",
         GOOD.replace(" [c1]", r" \u005bc1]").replace('"answer"', r'"\u0061nswer"'),

@@ -206,6 +206,20 @@ def test_no_more_is_held_than_the_hold(opening: str, goes_on: str) -> None:
         assert held <= GUARD_HOLD_CHARS
 
 
+def test_a_link_that_has_ended_holds_nothing_back() -> None:
+    guard = Guard((), [SOURCE_URL], [])
+    text = f"A [link](page.html), and [one]({SOURCE_URL}) "
+    assert guard.feed(text) == text
+
+
+@pytest.mark.parametrize("before", ["", "See also ", "x" * 300 + " "])
+def test_a_url_that_goes_on_is_held_to_the_hold_whatever_stands_before_it(before: str) -> None:
+    guard = Guard((), [LONG_URL], [])
+    said, held = before + "https", LONG_URL.removeprefix("https")
+    assert guard.feed(said + held[:GUARD_HOLD_CHARS]) == said
+    assert guard.feed(held[GUARD_HOLD_CHARS:] + " ") == held + " "
+
+
 FRAGMENTS = [
     "[c1]", "[c2", "]", "c3", "![", "](", ")", "<", "b", ">", "=", " ", "http", "://", "x.example",
     SOURCE_URL, "www.", ".", "script", "javascript:", "data:", "text/", "\n", "[", "<!--", "//",

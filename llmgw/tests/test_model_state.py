@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from contracts.reasons import ReasonCode
 from hop.log import make_log
-from llmgw.constraint import ANSWER_SCHEMA_CHARS, Finding, is_held, schema_by
+from llmgw.constraint import Finding, is_held, schema_by
 from llmgw.faults import GenerationFault
 from llmgw.model_state import LOAD_POLL_S, PROBE_AGAIN_S, ModelState
 from llmgw.prompt import reply_schema
@@ -59,10 +59,23 @@ class Server:
 
 @asynccontextmanager
 async def running(
-    server: Server, *, prepares: bool = True, load_timeout_s: float = 120.0
+    server: Server,
+    *,
+    prepares: bool = True,
+    load_timeout_s: float = 120.0,
+    sends_schema: bool = True,
+    streams: bool = True,
 ) -> AsyncIterator[ModelState]:
     log = make_log("llmgw", "debug", StringIO())
-    state = ModelState(server, "m", log, load_timeout_s, prepares)
+    state = ModelState(
+        server,
+        "m",
+        log,
+        load_timeout_s,
+        prepares,
+        sends_schema=sends_schema,
+        streams=streams,
+    )
     async with trio.open_nursery() as nursery:
         state.begin()
         nursery.start_soon(state.run)
@@ -230,10 +243,45 @@ def test_other_models_are_asked_by_prompt_only() -> None:
 
 
 def test_the_answers_length_is_capped_where_that_is_taken() -> None:
-    assert schema_by(Finding.ENFORCED_WITH_LENGTH, 2, 100) == reply_schema(2, 300)
-    most = reply_schema(2, ANSWER_SCHEMA_CHARS)
-    assert schema_by(Finding.ENFORCED_WITH_LENGTH, 2, 32_768) == most
-    assert schema_by(Finding.ENFORCED, 2, 100) == reply_schema(2)
+    assert schema_by(Finding.ENFORCED_WITH_LENGTH, 2, 100, 900) == reply_schema(2, 300)
+    assert schema_by(Finding.ENFORCED_WITH_LENGTH, 2, 32_768, 900) == reply_schema(2, 900)
+    assert schema_by(Finding.ENFORCED, 2, 100, 900) == reply_schema(2)
+
+
+async def test_no_schema_is_ever_sent_when_it_is_turned_off(autojump_clock: MockClock) -> None:
+    server = Server()
+    async with running(server, sends_schema=False) as state:
+        await state.wait_ready("m")
+        await trio.sleep(PROBE_AGAIN_S + 1)
+        assert state.schema_for("m", 2, 512) is None
+        assert [call.schema for _, call in server.calls] == [None], "loaded, and not probed"
+        assert (await state.check_constraint())[1] == "m: turned off: by prompt only"
+
+
+@pytest.mark.parametrize("text", ["Hello", HELD])
+async def test_a_probe_reads_no_more_than_tells(text: str, autojump_clock: MockClock) -> None:
+    """A slow server would write for minutes, and then again."""
+    read: list[str] = []
+
+    class Endless(Server):
+        async def _events(self, call: ModelCall) -> AsyncGenerator[ModelEvent, None]:
+            while call.schema is not None:
+                await trio.sleep(1.0)
+                read.append(text)
+                yield Content(text)
+
+    async with running(Endless()) as state:
+        await trio.sleep(29.0)
+        assert state.finding is (Finding.ENFORCED_WITH_LENGTH if text == HELD else Finding.IGNORED)
+        assert len(read) == (1 if text == HELD else 2 * 13)
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_probe_streams_where_calls_may(streams: bool, autojump_clock: MockClock) -> None:
+    server = Server()
+    async with running(server, streams=streams):
+        await trio.sleep(1.0)
+        assert [call.stream for _, call in server.calls if call.schema] == [streams]
 
 
 @pytest.mark.parametrize("text", [HELD, '\n{ "citations" : [', '{"citations":'])

@@ -88,7 +88,7 @@ def _url(base_url: str | None, path: str, anchor: str | None) -> str | None:
     if base_url is None:
         return None
     document = f"{base_url.rstrip('/')}/{quote(path)}"
-    place = f"{document}#{quote(anchor)}" if anchor else document
+    place = f"{document}#{quote(anchor, safe='/=')}" if anchor else document
     return next((url for url in (place, document) if len(url) <= URL_CHARS), None)
 
 

@@ -1,4 +1,4 @@
-"""The files of a root: which are there, and their text, or the reason why it cannot be had.
+"""The files of a root: which are there, and their bytes, or the reason why it cannot be had.
 
 Nothing here stops the whole: a file or folder that cannot be read is a `Skipped` with its reason.
 A file is opened only when it is a regular file of a size we take, so neither a pipe nor a huge file
@@ -9,18 +9,22 @@ it leads to inside the root is read at its own place, and reading it twice would
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO
 
-from attrs import define, field, frozen
+from attrs import frozen
 
-from qs.ingest.readers import reader_of
+from qs.ingest.faults import FileFault
+from qs.ingest.readers import format_of, holds_records
 
-FILE_MAX_BYTES: Final = 20 * 1024 * 1024
 
+@frozen
+class Found:
+    """A file that is to be read: its path relative to the root, and its size in bytes."""
 
-class FileFault(Exception):
-    """One file cannot be used; the message is the reason, for a person."""
+    path: str
+    size: int
 
 
 @frozen
@@ -31,102 +35,99 @@ class Skipped:
     reason: str
 
 
-@define
-class Listing:
-    """What a root holds: the files to read in a stable order, and what is left out."""
+@frozen
+class Ignored:
+    """A file that no reader reads, or that is read at another place."""
 
-    files: list[str] = field(factory=list)
-    skipped: list[Skipped] = field(factory=list)
-    ignored: int = 0
+    path: str
 
 
-def list_files(root: Path) -> Listing:
-    """Every file under the resolved root that a reader reads; names beginning with `.` are not."""
-    listing = Listing()
+Listed = Found | Skipped | Ignored
+
+
+def list_files(root: Path) -> Iterator[Listed]:
+    """What is under the resolved root, in a stable order; names beginning with `.` are not.
+
+    No more is held of it than the folders on the way to where the listing is.
+    """
     linked = {root}
     pending = [root]
     while pending:
-        folders = _list_folder(root, pending.pop(), linked, listing)
+        folders: list[Path] = []
+        yield from _list_folder(root, pending.pop(), linked, folders)
         pending.extend(reversed(folders))
-    return listing
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: Path, max_bytes: int) -> bytes:
     """The file's bytes, whole and unchanged while they were read; raises `FileFault`."""
-    try:
-        _check_status(path.stat())
-        with path.open("rb") as file:
-            before = os.fstat(file.fileno())
-            content = file.read(FILE_MAX_BYTES + 1)
-            after = os.fstat(file.fileno())
-    except OSError as error:
-        raise FileFault(_said(error)) from error
-    _check_status(after)
-    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, len(content)):
+    with open_unchanging(path, max_bytes) as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
         raise FileFault("it changed while it was read")
     return content
 
 
-def decode(content: bytes) -> str:
-    """The bytes as text; raises `FileFault` for what is none."""
-    if b"\0" in content:
-        raise FileFault("it is binary, not text")
+@contextmanager
+def open_unchanging(path: Path, max_bytes: int | None) -> Iterator[BinaryIO]:
+    """The file, open for reading; raises `FileFault`, at its end also where it has changed."""
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FileFault(f"it is not UTF-8 (byte {error.start})") from error
-    if not text.strip():
-        raise FileFault("it is empty")
-    return text
+        _check_status(path.stat(), max_bytes)
+        with path.open("rb") as file:
+            before = os.fstat(file.fileno())
+            yield file
+            after = os.fstat(file.fileno())
+    except OSError as error:
+        raise FileFault(said(error)) from error
+    _check_status(after, max_bytes)
+    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+        raise FileFault("it changed while it was read")
 
 
-def _check_status(status: os.stat_result) -> None:
+def _check_status(status: os.stat_result, max_bytes: int | None) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise FileFault("it is not a regular file")
-    if status.st_size > FILE_MAX_BYTES:
-        raise FileFault(f"it is over {FILE_MAX_BYTES // 1024**2} MB")
+    if max_bytes is not None and status.st_size > max_bytes:
+        raise FileFault(f"it is over {max_bytes // 1024**2} MB")
 
 
-def _said(error: OSError) -> str:
+def said(error: OSError) -> str:
+    """What the system says, as the end of a sentence."""
     return (error.strerror or str(error)).lower()
 
 
-def _list_folder(root: Path, folder: Path, linked: set[Path], listing: Listing) -> list[Path]:
-    """Enter the folder's files into the listing; its own folders are returned."""
-    folders: list[Path] = []
-    for entry in _entries(root, folder, listing):
-        path = Path(entry.path)
-        name = path.relative_to(root).as_posix()
-        try:
-            if not name.isprintable():
-                raise FileFault("its name is not printable text")
-            if not entry.is_dir():
-                _list_file(root, entry, name, listing)
-            elif not entry.is_symlink() or _leads_out(root, path, linked):
-                folders.append(path)
-        except OSError as error:
-            listing.skipped.append(Skipped(name, _said(error)))
-        except FileFault as fault:
-            listing.skipped.append(Skipped(ascii(name)[1:-1], str(fault)))
-    return folders
-
-
-def _entries(root: Path, folder: Path, listing: Listing) -> Iterator[os.DirEntry[str]]:
+def _list_folder(
+    root: Path, folder: Path, linked: set[Path], folders: list[Path]
+) -> Iterator[Listed]:
+    """What is in the folder; its own folders are entered into the list of those."""
     try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
-        listing.skipped.append(Skipped(folder.relative_to(root).as_posix(), _said(error)))
+        yield Skipped(folder.relative_to(root).as_posix(), said(error))
         return
-    yield from (entry for entry in entries if not entry.name.startswith("."))
+    for entry in entries:
+        path = Path(entry.path)
+        name = path.relative_to(root).as_posix()
+        if entry.name.startswith("."):
+            continue
+        try:
+            if not name.isprintable():
+                raise FileFault("its name is not printable text")
+            if not entry.is_dir():
+                yield _listed(root, entry, name)
+            elif not entry.is_symlink() or _leads_out(root, path, linked):
+                folders.append(path)
+        except OSError as error:
+            yield Skipped(name, said(error))
+        except FileFault as fault:
+            yield Skipped(ascii(name)[1:-1], str(fault))
 
 
-def _list_file(root: Path, entry: os.DirEntry[str], name: str, listing: Listing) -> None:
+def _listed(root: Path, entry: os.DirEntry[str], name: str) -> Listed:
     doubled = entry.is_symlink() and Path(entry.path).resolve().is_relative_to(root)
-    if reader_of(name) and not doubled:
-        listing.files.append(name)
-    else:
-        listing.ignored += 1
+    if doubled or not (format_of(name) or holds_records(name)):
+        return Ignored(name)
+    return Found(name, entry.stat().st_size)
 
 
 def _leads_out(root: Path, link: Path, linked: set[Path]) -> bool:

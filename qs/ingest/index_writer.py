@@ -1,4 +1,4 @@
-"""The writing side of the index file: documents put, replaced and removed in transactions.
+"""The index file as an `IndexWriter`: documents put, replaced and removed in transactions.
 
 A search running meanwhile sees the file as it was before a transaction or after it. A writer that
 is killed leaves the last whole transaction. A file that is not an index of this format is refused,
@@ -15,6 +15,7 @@ from typing import Final, Self
 from attrs import frozen
 
 from qs.ingest.chunker import Chunk
+from qs.ingest.port import IndexFault
 from qs.retrieval.query import index_terms
 from qs.retrieval.sqlite_schema import SCHEMA, format_problem, primary_code
 
@@ -30,13 +31,9 @@ _SAID: Final[Mapping[str, str]] = {
 }
 
 
-class IndexFault(Exception):
-    """The index cannot be written; the message is the reason, for a person."""
-
-
 @frozen
-class IndexWriter:
-    """An index open for writing; a context manager that closes it.
+class SqliteWriter:
+    """An index file open for writing; a context manager that closes it.
 
     Whatever SQLite complains of inside the context leaves it as an `IndexFault`.
     """
@@ -68,11 +65,23 @@ class IndexWriter:
             if self.connection.in_transaction:
                 self.connection.rollback()
 
-    def digests(self, root: str) -> dict[str, str]:
-        """What the index holds of a root: each document's path, and the digest it was read at."""
+    def digests(self, root: str, paths: Sequence[str]) -> Mapping[str, str]:
+        """Of these documents of a root, those that the file holds, and their digests."""
+        places = ", ".join("?" * len(paths))
         return dict(
-            self.connection.execute("SELECT path, digest FROM documents WHERE root = ?", (root,))
+            self.connection.execute(
+                f"SELECT path, digest FROM documents WHERE root = ? AND path IN ({places})",  # noqa: S608 - only placeholders are put in
+                (root, *paths),
+            )
         )
+
+    def paths(self, root: str, after: str, most: int) -> Sequence[str]:
+        """What the file holds of a root, in its paths' order, from behind `after` on."""
+        rows = self.connection.execute(
+            "SELECT path FROM documents WHERE root = ? AND path > ? ORDER BY path LIMIT ?",
+            (root, after, most),
+        )
+        return [path for (path,) in rows]
 
     def put(self, root: str, path: str, digest: str, chunks: Sequence[Chunk]) -> None:
         """Write a document in the place of what the index holds at its path."""
@@ -91,25 +100,27 @@ class IndexWriter:
                 (row, *(" ".join(index_terms(text)) for text in _searched(chunk))),
             )
 
-    def remove(self, root: str, path: str) -> int:
-        """Take a document and its chunks out; how many chunks there were."""
+    def remove(self, root: str, path: str) -> None:
+        """Take a document and its chunks out; nothing happens where there is none."""
         found = self.connection.execute(
             "SELECT document FROM documents WHERE root = ? AND path = ?", (root, path)
         ).fetchone()
         if found is None:
-            return 0
+            return
         self.connection.execute(
             "DELETE FROM chunks_fts WHERE rowid IN (SELECT chunk FROM chunks WHERE document = ?)",
             found,
         )
-        gone = self.connection.execute("DELETE FROM chunks WHERE document = ?", found).rowcount
+        self.connection.execute("DELETE FROM chunks WHERE document = ?", found)
         self.connection.execute("DELETE FROM documents WHERE document = ?", found)
-        return gone
 
     def count_chunks(self) -> int:
         """How many chunks the index holds, of all roots."""
         (chunks,) = self.connection.execute("SELECT count(*) FROM chunks").fetchone()
         return int(chunks)
+
+    def publish(self) -> None:
+        """Nothing is left to do: every transaction is searched from its end on."""
 
 
 def _searched(chunk: Chunk) -> tuple[str, str, str]:
@@ -117,7 +128,7 @@ def _searched(chunk: Chunk) -> tuple[str, str, str]:
     return chunk.trail[-1], "\n".join(chunk.trail[:-1]), chunk.content
 
 
-def open_index(path: Path) -> IndexWriter:
+def open_index(path: Path) -> SqliteWriter:
     """The index at `path`, made when there is none; raises `IndexFault`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +144,7 @@ def open_index(path: Path) -> IndexWriter:
         if isinstance(error, sqlite3.Error):
             raise _rescue(error, path) from error
         raise
-    return IndexWriter(connection, path)
+    return SqliteWriter(connection, path)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -87,6 +87,12 @@ class PageBuilder:
             self._headings.append((level, title))
             self._first_heading = self._first_heading or title
 
+    def section(self, trail: tuple[str, ...], anchor: str) -> None:
+        """Begin a section under headings that stand elsewhere than in the text."""
+        self._end_section()
+        self._headings = list(enumerate(trail, start=1))
+        self._anchor = anchor
+
     def prose(self, text: str) -> None:
         """A paragraph; inside a list it is the item's text."""
         lines = [_BLANKS.sub(" ", line).strip() for line in _CONTROLS.sub(" ", text).split("\n")]

@@ -1,47 +1,56 @@
-"""Which reader reads which file, and the reader of plain text.
+"""Which reader reads which file. Readers take a file's bytes and return a page.
 
-Readers take decoded text and return a page; they refuse nothing, for every text is some page. The
-files themselves, and what may be wrong with them, are the business of `qs.ingest.files`.
+A reader of text refuses what is no text, and then nothing, for every text is some page; a reader of
+PDF refuses what is none. JSON Lines have no row here: such a file is many documents, read line by
+line (`qs.ingest.documents`).
 """
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Final
 
+from attrs import frozen
+
+from qs.ingest.faults import decode
 from qs.ingest.html_reader import read_html
 from qs.ingest.markdown_reader import read_markdown
-from qs.ingest.page import Page, PageBuilder
+from qs.ingest.page import Page
+from qs.ingest.pdf_reader import read_pdf
+from qs.ingest.text_reader import read_text
 
-Reader = Callable[[str, str], Page]
-
-_UNDERLINES: Final = {"=": 1, "-": 2, "~": 3}
-_UNDERLINE: Final = re.compile(r"([=\-~])\1{2,}[ \t]*")
-
-
-def read_text(text: str, name: str) -> Page:
-    """Plain text: paragraphs between blank lines; a single underlined line is a heading."""
-    builder = PageBuilder()
-    for paragraph in re.split(r"\n[^\S\n]*(?:\n[^\S\n]*)+", text.replace("\r\n", "\n")):
-        lines = paragraph.strip("\n").split("\n")
-        if len(lines) > 1 and lines[0].strip() and _UNDERLINE.fullmatch(lines[1]):
-            builder.heading(_UNDERLINES[lines[1][0]], lines[0], None)
-            lines = lines[2:]
-        builder.prose("\n".join(lines))
-    return builder.page(None, name)
+MB: Final = 1024 * 1024
 
 
-READERS: Final[Mapping[str, Reader]] = {
-    ".md": read_markdown,
-    ".markdown": read_markdown,
-    ".html": read_html,
-    ".htm": read_html,
-    ".xhtml": read_html,
-    ".txt": read_text,
-    ".text": read_text,
+@frozen
+class Format:
+    """How a file of this kind is read; of what size one is taken."""
+
+    read: Callable[[bytes, str], Page]
+    max_bytes: int = 20 * MB
+
+
+def _of_text(read: Callable[[str, str], Page]) -> Format:
+    return Format(lambda content, name: read(decode(content), name))
+
+
+FORMATS: Final[Mapping[str, Format]] = {
+    ".md": _of_text(read_markdown),
+    ".markdown": _of_text(read_markdown),
+    ".html": _of_text(read_html),
+    ".htm": _of_text(read_html),
+    ".xhtml": _of_text(read_html),
+    ".txt": _of_text(read_text),
+    ".text": _of_text(read_text),
+    ".pdf": Format(read_pdf, 64 * MB),
 }
+JSON_LINES: Final = frozenset([".jsonl", ".ndjson"])
 
 
-def reader_of(path: str) -> Reader | None:
-    """The reader for a file of this name, or None for a file that is none of ours."""
-    return READERS.get(PurePosixPath(path).suffix.lower())
+def format_of(path: str) -> Format | None:
+    """How a file of this name is read as one document; None where it is not."""
+    return FORMATS.get(PurePosixPath(path).suffix.lower())
+
+
+def holds_records(path: str) -> bool:
+    """Whether each line of a file of this name is a document."""
+    return PurePosixPath(path).suffix.lower() in JSON_LINES

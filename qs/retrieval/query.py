@@ -3,7 +3,8 @@
 Scripts that put spaces between words give words, which the index stems (`porter`). Scripts that
 do not, and Korean, whose particles hang on the word, give overlapping pairs of characters: no
 tokenizer of SQLite finds a two-character word inside a run. Both sides of the search are cut
-here, so what one drops the other never looks for.
+here; of a question less is kept, never anything that a document's cutting has not (but for what
+only asks: `qs.retrieval.function_words`).
 
 Nothing a person types reaches the query language: terms hold letters, digits, marks and `_` only,
 and each is quoted. Words that carry no meaning in a question are dropped; a question of nothing
@@ -13,7 +14,10 @@ else gives no terms, and then there is nothing to search for.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final
+
+from qs.retrieval.function_words import is_japanese, telling_parts
 
 # A question may be 4,000 characters. Beyond this many distinct terms each adds cost, not meaning.
 QUERY_TERMS_MAX: Final = 256
@@ -59,7 +63,7 @@ def index_terms(text: str) -> list[str]:
 
 def query_terms(text: str) -> tuple[str, ...]:
     """The distinct terms of a question in its order, as many as are worth looking for."""
-    found = dict.fromkeys(term for run in _runs(text) for term in run)
+    found = dict.fromkeys(_asked(text)) or dict.fromkeys(chain.from_iterable(_runs(text)))
     return tuple(found)[:QUERY_TERMS_MAX]
 
 
@@ -69,8 +73,12 @@ def quoted(term: str) -> str:
     A lone character of an unspaced script is looked for as a beginning, for the index holds it
     inside pairs (`index_terms`).
     """
-    lone = len(term) == 1 and _UNSPACED_ONLY.fullmatch(term)
-    return f'"{term}"*' if lone else f'"{term}"'
+    return f'"{term}"*' if is_beginning(term) else f'"{term}"'
+
+
+def is_beginning(term: str) -> bool:
+    """Whether the term is to be looked for as what terms begin with."""
+    return len(term) == 1 and _UNSPACED_ONLY.fullmatch(term) is not None
 
 
 def any_of(wanted: Iterable[str]) -> str:
@@ -78,11 +86,31 @@ def any_of(wanted: Iterable[str]) -> str:
     return " OR ".join(quoted(term) for term in wanted) or '""'
 
 
+def _folded(text: str) -> str:
+    return _CLITIC.sub("", unicodedata.normalize("NFKC", text).casefold())
+
+
+def _asked(text: str) -> Iterator[str]:
+    """The terms of a question without those that only ask."""
+    japanese = is_japanese(_folded(text))
+    for run, unspaced in script_runs(text):
+        if unspaced:
+            for part in telling_parts(run, japanese=japanese):
+                yield from _pairs(part)
+        else:
+            yield from _words(run)
+
+
+def script_runs(text: str) -> Iterator[tuple[str, bool]]:
+    """The text as runs of one script each, and whether that one puts no spaces between words."""
+    for run in _RUN.finditer(_folded(text)):
+        yield run[0], run[2] is None
+
+
 def _runs(text: str) -> Iterator[list[str]]:
-    """The text as runs of one script each, every run already cut into its terms."""
-    folded = _CLITIC.sub("", unicodedata.normalize("NFKC", text).casefold())
-    for run in _RUN.finditer(folded):
-        yield _words(run[2]) if run[2] else _pairs(run[1])
+    """The same, every run already cut into its terms."""
+    for run, unspaced in script_runs(text):
+        yield _pairs(run) if unspaced else _words(run)
 
 
 def _pairs(run: str) -> list[str]:

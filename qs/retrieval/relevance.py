@@ -6,8 +6,15 @@ facts that any engine can tell: how many chunks hold a term, and which terms thi
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
+
+from attrs import evolve, frozen
+
+from qs.retrieval.port import Hit
+
+# BM25's best are looked at closely; what it ranks below these never rose to the top by its heading.
+CANDIDATES_MIN: Final = 40
 
 # A long question covers ever less of itself in any one chunk. The weight of this many of its
 # rarest terms counts as all of it, or the score would measure how long-winded the question is.
@@ -46,3 +53,33 @@ def standing(bm25: float, asked: Collection[str], in_heading: Collection[str]) -
     lets one rare verb of the question outvote a heading that says all the rest of it.
     """
     return bm25 * (1 + len(in_heading) / len(asked))
+
+
+@frozen
+class Candidate:
+    """A chunk that an engine proposes, and the terms that it holds, anywhere and in its heading."""
+
+    hit: Hit
+    bm25: float
+    covered: Collection[str]
+    headed: Collection[str]
+
+
+def best(
+    candidates: Iterable[Candidate],
+    asked: Collection[str],
+    weights: Mapping[str, float],
+    top_k: int,
+) -> Sequence[Hit]:
+    """The best of them, each with the share of the question that it covers; none of them twice.
+
+    The same text may stand in two files, or in two roots.
+    """
+    ordered = sorted(
+        candidates, key=lambda found: standing(found.bm25, asked, found.headed), reverse=True
+    )
+    distinct: dict[tuple[str | None, str], Candidate] = {}
+    for found in ordered:
+        distinct.setdefault((found.hit.title, found.hit.content), found)
+    taken = list(distinct.values())[:top_k]
+    return [evolve(found.hit, score=coverage(weights, found.covered)) for found in taken]

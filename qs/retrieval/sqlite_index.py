@@ -12,16 +12,17 @@ deleted index must answer RAG_INDEX_NOT_READY, not its ghost.
 
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Final, Protocol, TypeVar
+from typing import Final
 
 import trio
 from attrs import define, field
 
 from contracts.reasons import ReasonCode
+from qs.blocking import RunBlocking, in_worker_threads
 from qs.retrieval.port import Hit, IndexState, RetrievalFault
 from qs.retrieval.query import query_terms
 from qs.retrieval.sqlite_schema import REINGEST_HINT, format_problem, primary_code
@@ -31,28 +32,11 @@ CONNECTIONS_MAX: Final = 4
 BUSY_TIMEOUT_S: Final = 1.0
 STEPS_BETWEEN_LOOKS: Final = 5_000  # of SQLite's virtual machine: about a tenth of a millisecond
 
-T = TypeVar("T")
-
 _CODES: Final[Mapping[str, tuple[ReasonCode, str]]] = {
     "SQLITE_CANTOPEN": (ReasonCode.RAG_INDEX_NOT_READY, "cannot be opened"),
     "SQLITE_NOTADB": (ReasonCode.RAG_INDEX_NOT_READY, "not an index of this program"),
     "SQLITE_CORRUPT": (ReasonCode.RAG_BAD_RESPONSE, "damaged: delete it and ingest again"),
 }
-
-
-class RunBlocking(Protocol):
-    """Runs blocking work and awaits its result; may abandon it when cancelled."""
-
-    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]: ...
-
-
-def in_worker_threads(limiter: trio.CapacityLimiter) -> RunBlocking:
-    """Run blocking work in a worker thread, which a cancelled caller leaves behind at once."""
-
-    async def run(work: Callable[[], T], /) -> T:
-        return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
-
-    return run
 
 
 @define

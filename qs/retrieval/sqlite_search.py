@@ -13,14 +13,11 @@ from attrs import define, field
 
 from qs.retrieval.port import Hit
 from qs.retrieval.query import any_of, quoted
-from qs.retrieval.relevance import coverage, standing, weight
+from qs.retrieval.relevance import CANDIDATES_MIN, Candidate, best, weight
 
 # A word in the chunk's own heading says more about what it answers than one in its text. More than
 # double, or a weight on the headings above it too, cost recall in every language that was measured.
 HEADING_WEIGHT: Final = 2.0
-
-# BM25's best are looked at closely; what it ranks below these never rose to the top by its heading.
-CANDIDATES_MIN: Final = 40
 
 # Terms that are looked for at all: the rarest tell the most, and each one costs a walk.
 MATCHED_TERMS_MAX: Final = 48
@@ -80,12 +77,13 @@ def find_hits(reader: Reader, wanted: Sequence[str], top_k: int) -> Sequence[Hit
     chunks = [row[0] for row in rows]
     covered = _holders(reader, held, chunks, "heading trail content")
     headed = _holders(reader, held, chunks, "heading")
-    rows.sort(key=lambda row: standing(row[1], wanted, headed[row[0]]), reverse=True)
-    hits = (
-        Hit(chunk_id, doc_id, title, url, content, coverage(weights, covered[chunk]))
-        for chunk, _, chunk_id, doc_id, title, url, content in rows
+    candidates = (
+        Candidate(
+            Hit(chunk_id, doc_id, title, url, content, 0.0), bm25, covered[chunk], headed[chunk]
+        )
+        for chunk, bm25, chunk_id, doc_id, title, url, content in rows
     )
-    return _distinct(hits)[:top_k]
+    return best(candidates, wanted, weights, top_k)
 
 
 def _telling(reader: Reader, held: Sequence[str]) -> Sequence[str]:
@@ -113,11 +111,3 @@ def _holders(
         ):
             holding[chunk].append(term)
     return holding
-
-
-def _distinct(hits: Iterable[Hit]) -> list[Hit]:
-    """The hits without repeats: the same text may stand in two files, or in two roots."""
-    seen: dict[tuple[str | None, str], Hit] = {}
-    for hit in hits:
-        seen.setdefault((hit.title, hit.content), hit)
-    return list(seen.values())

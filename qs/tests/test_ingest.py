@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from qs.ingest.__main__ import INTERRUPTED, main
-from qs.ingest.files import FILE_MAX_BYTES, list_files
-from qs.ingest.index_writer import IndexFault, open_index
+from qs.ingest.__main__ import INTERRUPTED, KINDS, main
+from qs.ingest.files import Found, Ignored, Skipped, list_files
+from qs.ingest.index_writer import open_index
 from qs.ingest.pipeline import BATCH_DOCUMENTS, Summary, ingest
+from qs.ingest.port import IndexFault
 from qs.retrieval.port import Hit
 from qs.retrieval.sqlite_index import SqliteIndex
 
@@ -143,7 +144,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_ingested(root: Path, index
         "latin.html": "it is not UTF-8 (byte 5)",
         "blank.txt": "it is empty",
         "hollow.html": "it has no text to index",
-        "huge.md": f"it is over {FILE_MAX_BYTES // 1024**2} MB",
+        "huge.md": "it is over 20 MB",
         "pipe.txt": "it is not a regular file",
         "dangling.md": "no such file or directory",
         "loop.md": "too many levels of symbolic links",
@@ -159,10 +160,11 @@ def test_links_are_followed_out_of_the_root_only_and_once(root: Path, tmp_path: 
     (root / "one").symlink_to(outside, target_is_directory=True)
     (root / "two").symlink_to(outside, target_is_directory=True)
     (root / "x.md").symlink_to(outside / "x.md")
-    listing = list_files(root)
-    assert listing.files == ["a.md", "b.md", "c.md", "x.md", "one/x.md"]
-    assert [skipped.path for skipped in listing.skipped] == ["two", "one/again"]
-    assert listing.ignored == 1
+    listed = list(list_files(root))
+    found = [item.path for item in listed if isinstance(item, Found)]
+    assert found == ["a.md", "b.md", "c.md", "x.md", "one/x.md"]
+    assert [item.path for item in listed if isinstance(item, Skipped)] == ["two", "one/again"]
+    assert [item.path for item in listed if isinstance(item, Ignored)] == ["twin.md"]
 
 
 def test_every_batch_before_a_kill_stays_and_the_next_ingest_completes(
@@ -201,27 +203,27 @@ def test_the_command_reports_and_links_when_it_has_a_base_url(
     (root / "bad.txt").write_bytes(b"\xff")
     (root / "other.bin").write_bytes(b"")
     asked = [str(root), "--index", str(index), "--base-url", "https://docs.example/"]
-    assert main(asked, "unused") == 0
+    assert main(asked, {}) == 0
     told = capsys.readouterr()
-    assert told.out.startswith(f"4 documents in {root}\n")
+    assert told.out.startswith(f"4 files in {root}\n")
     assert "3 new, 0 changed, 0 unchanged, 0 removed, 1 skipped, 1 of other kinds" in told.out
     assert f"chunks: 3 written, 3 in {index}" in told.out
     assert told.err == "skipped bad.txt: it is not UTF-8 (byte 0)\n"
     (hit,) = _search(index, "apples")
     assert hit.url == "https://docs.example/a.md#apples"
-    assert main([str(root)], str(index)) == 0
+    assert main([str(root)], {"QS_INDEX_PATH": str(index)}) == 0
     assert "0 new, 3 changed" in capsys.readouterr().out
 
 
 def test_the_command_empties_the_root_when_its_folder_is_empty(
     root: Path, index: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(root)], str(index)) == 0
+    assert main([str(root)], {"QS_INDEX_PATH": str(index)}) == 0
     for page in root.iterdir():
         page.unlink()
-    assert main([str(root)], str(index)) == 0
+    assert main([str(root)], {"QS_INDEX_PATH": str(index)}) == 0
     assert "3 removed" in capsys.readouterr().out
-    assert main([str(root)], str(index)) == 1
+    assert main([str(root)], {"QS_INDEX_PATH": str(index)}) == 1
 
 
 def _no_folder(root: Path, index: Path) -> None:
@@ -289,7 +291,7 @@ def test_the_command_says_why_in_one_line_when_it_can_do_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     spoil(root, index)
-    assert main([str(root), "--index", str(index)], "unused") == 1
+    assert main([str(root), "--index", str(index)], {}) == 1
     complaint = capsys.readouterr().err.splitlines()[-1]
     assert complaint.startswith("ingest: ")
     assert said in complaint
@@ -299,22 +301,22 @@ def test_the_command_says_one_line_when_the_folder_is_empty(
     root: Path, index: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _nothing(root, index)
-    assert main([str(root)], str(index)) == 1
+    assert main([str(root)], {"QS_INDEX_PATH": str(index)}) == 1
     told = capsys.readouterr()
     assert told.out == ""
-    assert told.err == f"ingest: nothing to ingest: no Markdown, HTML or text in {root}\n"
+    assert told.err == f"ingest: nothing to ingest: no {KINDS} in {root}\n"
 
 
 def test_a_file_that_is_no_index_is_left_alone(root: Path, index: Path) -> None:
     _not_an_index(root, index)
     before = index.read_bytes()
-    assert main([str(root), "--index", str(index)], "unused") == 1
+    assert main([str(root), "--index", str(index)], {}) == 1
     assert index.read_bytes() == before
 
 
 def test_the_command_refuses_a_base_url_that_is_none(root: Path) -> None:
     with pytest.raises(SystemExit) as left:
-        main([str(root), "--base-url", "javascript:alert(1)"], "unused")
+        main([str(root), "--base-url", "javascript:alert(1)"], {})
     assert left.value.code == 2
 
 
@@ -327,5 +329,5 @@ def test_the_command_ends_with_130_when_it_is_interrupted(
     root: Path, index: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with contextlib.redirect_stdout(_Interrupting()):
-        assert main([str(root)], str(index)) == INTERRUPTED
+        assert main([str(root)], {"QS_INDEX_PATH": str(index)}) == INTERRUPTED
     assert capsys.readouterr().err.startswith("ingest: interrupted")

@@ -41,6 +41,7 @@ from harness.hop_stage import (
     sse,
     whole,
 )
+from harness.memory_store import keeping_in_memory
 from harness.world import FixedRetriever
 from hop.lifetime import HopApp
 from hop.program import Program
@@ -63,7 +64,8 @@ CODE = ReasonCode.PROVIDER_TIMEOUT
 async def open_app(
     program: Program, settings: QueryServiceSettings, client: httpx.AsyncClient
 ) -> AsyncIterator[HopApp]:
-    yield make_qs(program, settings, client, FixedRetriever(HITS))
+    async with keeping_in_memory(program) as keeping:
+        yield make_qs(program, settings, client, FixedRetriever(HITS), keeping)
 
 
 def done(code: ReasonCode | None = None, *citations: Citation) -> bytes:
@@ -127,6 +129,15 @@ async def test_a_proved_answer_goes_on_with_the_sources(autojump_clock: MockCloc
     assert end.usage == Usage(3, 4)
     assert end.timings_ms["generation"] == 7
     assert stage.ended() == [("ok", None, "generation")]
+
+
+async def test_proved_bytes_go_on_as_they_came(autojump_clock: MockClock) -> None:
+    """They are JSON in a way of their own, which says the same; nobody writes it anew."""
+    delta = DELTA.replace(b'{"delta":"One', b'{ "delta" : "\\u004fne')
+    assert delta != DELTA
+    stream, _ = await answered(sse(META, CITED, delta, done(None, C1, C2)))
+    assert delta in stream
+    assert Delta("One [c1].") in legal(stream)
 
 
 async def test_a_fallback_goes_on_with_its_reason(autojump_clock: MockClock) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from qs.ingest.html_reader import read_html
 from qs.ingest.markdown_reader import read_markdown
 from qs.ingest.page import Page
-from qs.ingest.readers import read_text, reader_of
+from qs.ingest.readers import FORMATS, format_of, holds_records
+from qs.ingest.text_reader import read_text
 
 MARKDOWN = """---
 title: Ignored, for there is a heading
@@ -163,11 +164,13 @@ def test_plain_text_becomes_paragraphs_under_underlined_headings() -> None:
 
 
 def test_only_known_names_have_a_reader() -> None:
-    assert reader_of("a/README.MD") is read_markdown
-    assert reader_of("a/page.htm") is read_html
-    assert reader_of("a/notes.txt") is read_text
-    assert reader_of("a/picture.png") is None
-    assert reader_of("Makefile") is None
+    assert format_of("a/README.MD") is FORMATS[".md"]
+    assert format_of("a/page.htm") is FORMATS[".htm"]
+    assert format_of("a/Manual.PDF") is FORMATS[".pdf"]
+    assert format_of("a/picture.png") is None
+    assert format_of("Makefile") is None
+    assert holds_records("a/notes.JSONL")
+    assert not holds_records("a/notes.json")
 
 
 @given(st.text(alphabet="#-*`<>/=|[]()!&; \n\t1.abhlp\x01é検", max_size=300))

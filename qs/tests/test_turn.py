@@ -29,6 +29,7 @@ from harness.hop_stage import (
     raw,
     whole,
 )
+from harness.memory_store import keeping_in_memory
 from hop.lifetime import HopApp
 from hop.program import Program
 from hop.run import OpenApp
@@ -83,7 +84,8 @@ def over(engine: Engine) -> OpenApp[QueryServiceSettings]:
     async def open_app(
         program: Program, settings: QueryServiceSettings, client: httpx.AsyncClient
     ) -> AsyncIterator[HopApp]:
-        yield make_qs(program, settings, client, engine)
+        async with keeping_in_memory(program) as keeping:
+            yield make_qs(program, settings, client, engine, keeping)
 
     return open_app
 

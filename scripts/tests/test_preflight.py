@@ -2,6 +2,8 @@
 
 import ast
 import re
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,29 @@ def test_fake_is_started_only_where_no_other_model_answers(
     assert ports.starts_fake(settings) is starts
 
 
+@pytest.mark.parametrize("llm", ["", "llamacpp", "http://127.0.0.1:1/v1", "HTTPS://box/v1"])
+def test_llm_that_can_be_used_is_no_problem(llm: str) -> None:
+    assert ports.llm_problems({"LLM": llm}) == []
+
+
+@pytest.mark.parametrize(
+    "llm",
+    ["ollama", "llama.cpp", "LLAMACPP", "127.0.0.1:11434", "ftp://a/v1", "http://", "http://a b"],
+)
+def test_llm_that_names_no_server_is_named(llm: str, tmp_path: Path) -> None:
+    found = preflight.problems("run", tmp_path, {"LLM": llm} | other_ports())
+    assert found[0].startswith(f"LLM is {llm!r}: it is `llamacpp` for llama.cpp's own server ")
+    assert len(found) == 1
+
+
+def test_a_port_counts_only_where_its_program_is_started() -> None:
+    taken = other_ports() | {"LLAMACPP_PORT": "x", "FAKE_PORT": "y"}
+    (line,) = preflight.port_problems(taken)
+    assert line.startswith("FAKE_PORT is 'y'")
+    (line,) = preflight.port_problems(taken | {"LLM": "llamacpp"})
+    assert line.startswith("LLAMACPP_PORT is 'x'")
+
+
 def test_all_problems_come_at_once(tmp_path: Path) -> None:
     (tmp_path / ".env.local").write_text("BFF_PORT=x\nQS_PORT=y\n")
     found = preflight.problems(
@@ -87,6 +112,9 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
 
 
 def other_ports(*but: str) -> dict[str, str]:
-    """Ports above the usual ones, so that a running stack does not disturb these tests."""
-    numbers = {variable: str(default + 20_000) for variable, default, _ in ports.PORTS}
-    return {variable: port for variable, port in numbers.items() if variable not in but}
+    """Ports that nobody has, so that whatever runs beside these tests does not disturb them."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in ports.PORTS]
+        numbers = [str(probe.getsockname()[1]) for probe in probes]
+    named = zip((variable for variable, _, _ in ports.PORTS), numbers, strict=True)
+    return {variable: port for variable, port in named if variable not in but}

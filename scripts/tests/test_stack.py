@@ -55,13 +55,25 @@ def test_long_drain_is_warned_of(text: str, warns: bool) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"LLM_PROVIDER": "toy"}, {"LLM_BASE_URL": "http://127.0.0.1:11434/v1"}],
-    ids=["toy", "real server"],
+    [
+        {"LLM_PROVIDER": "toy"},
+        {"LLM_BASE_URL": "http://127.0.0.1:11434/v1"},
+        {"LLM": "http://127.0.0.1:11434/v1"},
+    ],
+    ids=["toy", "real server", "real server by LLM"],
 )
 def test_no_fake_where_another_model_answers(settings: dict[str, str]) -> None:
     it = planned(settings)
     assert [program.name for program in it.programs] == ["llmgw", "qs", "bff"]
     assert "LLM_MODEL" not in it.environment
+
+
+def test_llamacpp_is_started_first_where_it_is_chosen() -> None:
+    it = planned({"LLM": "llamacpp", "LLM_BASE_URL": "http://127.0.0.1:9030/v1"})
+    assert [program.name for program in it.programs] == ["llamacpp", "llmgw", "qs", "bff"]
+    assert it.programs[0].argv[-4:] == ("--host", "127.0.0.1", "--port", "8030")
+    assert it.programs[0].ready_url == "http://127.0.0.1:8030/health"
+    assert not it.programs[0].logs_json
 
 
 def test_empty_setting_counts_as_absent() -> None:

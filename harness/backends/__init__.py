@@ -1,0 +1,1 @@
+"""The store and the search engine on real servers, started here (`make test-backends`)."""

@@ -1,0 +1,1 @@
+"""The containers, held to what they promise on a machine without Docker: `make test-compose`."""

@@ -1,0 +1,183 @@
+"""Asking an OpenSearch server while an ingest runs: patient with a busy one, never with nonsense.
+
+A whole request that is refused for now (429, 502, 503, 504), or whose connection breaks, is sent
+again, and so is each record of a `_bulk` that the server had no room for: `_bulk` answers 200
+whatever became of its records. Sending again is safe: every record has an id of its own. Anything
+else is an `IndexFault`.
+"""
+
+import json
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+import httpx
+from attrs import field, frozen
+
+from qs.ingest.port import IndexFault
+from qs.retrieval.opensearch_wire import Json, Misunderstood, ServerError, error_of, object_of
+
+ATTEMPTS_MAX: Final = 8
+FIRST_PAUSE_S: Final = 0.25
+LAST_PAUSE_S: Final = 8.0
+BULK_BYTES_MAX: Final = 4 * 1024 * 1024
+BULK_RECORDS_MAX: Final = 1_000
+CONNECT_TIMEOUT_S: Final = 5.0
+ANSWER_TIMEOUT_S: Final = 120.0  # a copy of an index is waited for, too
+
+_BUSY: Final = frozenset([429, 502, 503, 504])
+_SUCCESS: Final = range(200, 300)
+_NOT_FOUND: Final = 404
+
+
+@frozen
+class Record:
+    """One line of a bulk: a record to write under its id, or to take out where `body` is None."""
+
+    id: str
+    body: Json | None
+
+    def lines(self) -> bytes:
+        """As `_bulk` takes it."""
+        if self.body is None:
+            return json.dumps({"delete": {"_id": self.id}}).encode() + b"\n"
+        told = json.dumps({"index": {"_id": self.id}}), json.dumps(self.body, ensure_ascii=False)
+        return "\n".join(told).encode() + b"\n"
+
+
+@frozen
+class OpenSearchClient:
+    """A server, and how it is asked; a context manager's `http` is its owner's to close."""
+
+    http: httpx.Client
+    url: str
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    sleep: Callable[[float], None] = time.sleep
+
+    def ask(self, method: str, path: str, told: Json | None = None) -> Json:
+        """The object that the server answers with. Raises IndexFault."""
+        answer = self.find(method, path, told)
+        if answer is None:
+            raise IndexFault(f"{self.url}/{path}: 404")
+        return answer
+
+    def find(self, method: str, path: str, told: Json | None = None) -> Json | None:
+        """The same where there may be nothing: None is the server's 404."""
+        content = json.dumps(told, ensure_ascii=False).encode() if told is not None else b""
+        answer = self._patiently(method, path, content, "application/json")
+        return self._told(answer) if answer.status_code != _NOT_FOUND else None
+
+    def conflicts(self, method: str, path: str, told: Json) -> Json | None:
+        """The same where another writer may have been first: None is the server's 409."""
+        content = json.dumps(told, ensure_ascii=False).encode()
+        answer = self._patiently(method, path, content, "application/json")
+        return self._told(answer) if answer.status_code != 409 else None
+
+    def bulk(self, index: str, records: Sequence[Record]) -> None:
+        """Write them all, in as many requests as it takes. Raises IndexFault."""
+        for portion in _portions(records):
+            self._bulk(index, portion)
+
+    def _bulk(self, index: str, records: Sequence[Record]) -> None:
+        for pause_s in _pauses():
+            content = b"".join(record.lines() for record in records)
+            answer = self._patiently("POST", f"{index}/_bulk", content, "application/x-ndjson")
+            records, busy = _left(self._told(answer), records)
+            if not records:
+                return
+            self.sleep(pause_s)
+        raise IndexFault(f"{self.url}: too busy for {len(records)} records: {busy}")
+
+    def _patiently(self, method: str, path: str, content: bytes, kind: str) -> httpx.Response:
+        """An answer that is not "later". Raises IndexFault when it stays so."""
+        said = ""
+        for pause_s in _pauses():
+            try:
+                answer = self._send(method, path, content, kind)
+            except httpx.TransportError as error:
+                if _is_tls(error):
+                    raise IndexFault(f"{self.url}: {error}") from error
+                said = f"{type(error).__name__}: {error}"
+            else:
+                if answer.status_code not in _BUSY:
+                    return answer
+                said = str(error_of(answer.status_code, answer.content))
+            self.sleep(pause_s)
+        raise IndexFault(f"{self.url}: {said}")
+
+    def _send(self, method: str, path: str, content: bytes, kind: str) -> httpx.Response:
+        try:
+            return self.http.request(
+                method,
+                f"{self.url}/{path}",
+                content=content,
+                headers={**self.headers, **({"content-type": kind} if content else {})},
+                timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            )
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise IndexFault(f"{self.url}: {error}") from error
+
+    def _told(self, answer: httpx.Response) -> Json:
+        if answer.status_code not in _SUCCESS:
+            raise IndexFault(f"{self.url}: {error_of(answer.status_code, answer.content)}")
+        try:
+            return object_of(answer.content)
+        except Misunderstood as error:
+            raise IndexFault(f"{self.url}: its answer is not understood: {error}") from None
+
+
+def _left(told: Json, records: Sequence[Record]) -> tuple[list[Record], ServerError | None]:
+    """The records that the server had no room for, and why. Raises IndexFault for other errors."""
+    items = told.get("items")
+    if not isinstance(items, list) or len(items) != len(records):
+        raise IndexFault("the server's answer to a bulk does not answer for every record")
+    left: list[Record] = []
+    why: ServerError | None = None
+    for item, record in zip(items, records, strict=True):
+        error = _item_error(item, record)
+        if error is None:
+            continue
+        if error.status not in _BUSY:
+            raise IndexFault(f"the server refuses a record: {error}")
+        left.append(record)
+        why = error
+    return left, why
+
+
+def _item_error(item: object, record: Record) -> ServerError | None:
+    """What became of one record; one that is to be taken out may be gone already."""
+    (told,) = item.values() if isinstance(item, dict) and len(item) == 1 else (None,)
+    status = told.get("status") if isinstance(told, dict) else None
+    if not isinstance(told, dict) or type(status) is not int or told.get("_id") != record.id:
+        raise IndexFault("the server's answer to a bulk is not understood")
+    if status in _SUCCESS or (record.body is None and status == _NOT_FOUND):
+        return None
+    return error_of(status, json.dumps({"error": told.get("error", "")}).encode())
+
+
+def _portions(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    portion: list[Record] = []
+    size = 0
+    for record in records:
+        portion.append(record)
+        size += len(record.lines())
+        if len(portion) == BULK_RECORDS_MAX or size >= BULK_BYTES_MAX:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
+
+
+def _pauses() -> Iterator[float]:
+    """One for each attempt, each twice as long as the one before."""
+    for attempt in range(ATTEMPTS_MAX):
+        yield min(FIRST_PAUSE_S * 2**attempt, LAST_PAUSE_S)
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,1 @@
+"""Conversations, kept: what was asked and answered, out of sight of what answers."""
