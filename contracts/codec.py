@@ -56,8 +56,7 @@ def structure(value: object, kind: type[T]) -> T:
 def encode(value: object) -> bytes:
     """The JSON of one of the contract's types: compact, UTF-8, absent optionals left out."""
     assert not (problems := list(_problems(value))), problems
-    plain = _CONVERTER.unstructure(value)
-    return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(_CONVERTER.unstructure(value)).encode()
 
 
 def _problems(value: object) -> Iterator[Violation]:
@@ -225,3 +224,4 @@ _FACTORIES: list[tuple[Callable[[Any], bool], Callable[[Any, Converter], Hook]]]
 ]
 
 _CONVERTER = _make_converter()
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))

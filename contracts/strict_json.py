@@ -50,6 +50,21 @@ def loads(data: bytes, *, surrogates: bool = False) -> object:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _at_root(f"not UTF-8 at byte {error.start}") from None
+    try:
+        value, is_marked = _STRICT.decode(text), False
+    except (ValueError, RecursionError):
+        value, is_marked = _marked(text)
+    if _too_deep(text, value):
+        raise _at_root("nested too deeply")
+    if is_marked or (not surrogates and _ESCAPED_SURROGATE.search(text)):
+        violation = ContractViolation(_violations(value))
+        if violation.total:
+            raise violation
+    return value
+
+
+def _marked(text: str) -> tuple[object, bool]:
+    """The value with a mark at every place that is not allowed, and whether there is one."""
     marks = _Marks()
     try:
         value = json.loads(
@@ -64,13 +79,7 @@ def loads(data: bytes, *, surrogates: bool = False) -> object:
         raise _at_root(f"not JSON: {error.msg} at {where}") from None
     except RecursionError:
         raise _at_root("nested too deeply") from None
-    if _too_deep(text, value):
-        raise _at_root("nested too deeply")
-    if marks.found or (not surrogates and _ESCAPED_SURROGATE.search(text)):
-        violation = ContractViolation(_violations(value))
-        if violation.total:
-            raise violation
-    return value
+    return value, marks.found
 
 
 def child_path(path: str, key: str | int) -> str:
@@ -145,6 +154,37 @@ class _Marks:
         counts = Counter(key for key, _ in pairs)
         bad.repeated = tuple(key for key, count in counts.items() if count > 1)
         return bad
+
+
+class _Marked(ValueError):
+    """A place that is not allowed: the text is read once more, to mark each of them."""
+
+
+class _Strict(_Marks):
+    """Reads as `_Marks` does, and gives up at the first mark: it is made once and keeps nothing."""
+
+    def number(self, literal: str) -> object:
+        raise _Marked(literal)
+
+    def object(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            raise _Marked("a key")
+        return made
+
+
+def _strict() -> json.JSONDecoder:
+    strict = _Strict()
+    return json.JSONDecoder(
+        object_pairs_hook=strict.object,
+        parse_constant=strict.number,
+        parse_float=strict.float,
+        parse_int=strict.int,
+    )
+
+
+# Making a decoder takes longer than reading a short event.
+_STRICT = _strict()
 
 
 def _violations(root: object) -> Iterator[Violation]:

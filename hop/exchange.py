@@ -14,6 +14,7 @@ import trio
 from attrs import define, field
 
 from contracts.limits import CLEANUP_MS
+from hop.http1_body import Http1Body
 
 # What a kept connection raises when its peer had closed it before this request was sent.
 DEAD_CONNECTION = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
@@ -37,16 +38,24 @@ class RequestBytes(httpx.AsyncByteStream):
 
 @define
 class ResponseBytes:
-    """A response's body, as it comes."""
+    """A response's body, as it comes: all that has arrived at once, in one piece."""
 
     response: httpx.Response
-    _chunks: AsyncIterator[bytes] = field(init=False)
+    _http1: "Http1Body | None" = field(init=False)
+    _chunks: AsyncIterator[bytes] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._chunks = self.response.aiter_raw()
+        self._http1 = Http1Body.of(self.response)
 
     async def next(self) -> bytes | None:
-        """The next bytes; None at the end."""
+        """The next bytes; None at the end. Raises httpx's exceptions."""
+        if self._http1 is not None:
+            data = await self._http1.next()
+            if data is None:
+                await self.response.aclose()
+            return data
+        if self._chunks is None:
+            self._chunks = self.response.aiter_raw()
         return await anext(self._chunks, None)
 
     async def aclose(self, linger_s: float) -> None:

@@ -98,7 +98,10 @@ class GuardedStream(trio.abc.HalfCloseableStream):
     async def _send_piece(self, piece: memoryview) -> None:
         if self._abandoned:
             raise trio.BrokenResourceError("the connection is being given up")
-        with trio.CancelScope(deadline=trio.current_time() + self.stall_s) as self._write:
+        deadline = trio.current_time() + self.stall_s
+        # Shielded: an answer cut off in the middle of a write is none. It ends by the deadline, or
+        # when the connection is abandoned.
+        with trio.CancelScope(deadline=deadline, shield=True) as self._write:
             try:
                 await self.stream.send_all(piece)
             except trio.BrokenResourceError:

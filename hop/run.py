@@ -26,6 +26,7 @@ from hop.pool import make_transport
 from hop.program import CannotServe, Program
 from hop.serve import CannotListen, Limits, open_listeners, serve
 from hop.settings import HopSettings, SettingsError, load, variables_of
+from hop.workers import run_workers
 
 S = TypeVar("S", bound=HopSettings)
 OpenApp = Callable[[Program, S, httpx.AsyncClient], AbstractAsyncContextManager[HopApp]]
@@ -68,9 +69,49 @@ def run(
     program = Program(settings, log, metrics, Drain(), _random_hex, spans=spans)
     sending = exporter.running() if exporter else nullcontext()
     try:
-        return trio.run(_serve, program, settings, open_app, transport, sending)
+        return _listening(program, settings, open_app, transport, sending)
     finally:
         _let_go_of_output()
+
+
+def _listening(
+    program: Program,
+    settings: S,
+    open_app: OpenApp[S],
+    transport: httpx.AsyncBaseTransport,
+    sending: AbstractAsyncContextManager[None],
+) -> int:
+    """Serve in this process, or in as many workers as are asked for."""
+    each = program, settings, open_app, transport, sending
+    if settings.workers == 1:
+        return trio.run(_serve, *each, None, None)
+    try:
+        listeners = trio.run(open_listeners, settings.host, settings.port)
+    except (CannotListen, UnicodeError) as error:
+        return _cannot_listen(settings, error)
+
+    def work(parent_left: int) -> int:
+        try:
+            return trio.run(_serve, *each, listeners, parent_left)
+        finally:
+            _let_go_of_output()
+
+    try:
+        return run_workers(settings.workers, work, program.log)
+    finally:
+        for listener in listeners:  # no loop runs here that its own `close` could tell
+            os.close(listener.socket.detach())
+
+
+def _cannot_listen(settings: HopSettings, error: CannotListen | UnicodeError) -> int:
+    no_name = isinstance(error, UnicodeError)
+    why = f"{settings.host!r} is no host name" if no_name else str(error)
+    return _cannot_serve(settings, why)
+
+
+def _cannot_serve(settings: HopSettings, why: str) -> int:
+    print(f"{settings.SERVICE}: {why}", file=sys.stderr)
+    return _EXIT_CANNOT_SERVE
 
 
 def _let_go_of_output() -> None:
@@ -87,29 +128,28 @@ async def _serve(
     open_app: OpenApp[S],
     transport: httpx.AsyncBaseTransport,
     sending: AbstractAsyncContextManager[None],
+    listeners: list[trio.SocketListener] | None,
+    parent_left: int | None,
 ) -> int:
+    """Serve and drain. A worker has its `listeners` from its parent, and minds its leaving."""
     # From before the first line is logged: whoever has read it may send a signal.
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    heeded = (signal.SIGTERM,) if parent_left is not None else (signal.SIGINT, signal.SIGTERM)
+    with trio.open_signal_receiver(*heeded) as signals:
         try:
-            listeners = await open_listeners(settings.host, settings.port)
-        except CannotListen as error:
-            print(f"{settings.SERVICE}: {error}", file=sys.stderr)
-            return _EXIT_CANNOT_SERVE
-        except UnicodeError:
-            print(f"{settings.SERVICE}: {settings.host!r} is no host name", file=sys.stderr)
-            return _EXIT_CANNOT_SERVE
+            listeners = listeners or await open_listeners(settings.host, settings.port)
+        except (CannotListen, UnicodeError) as error:
+            return _cannot_listen(settings, error)
         try:
             async with (
                 make_client(transport) as client,
                 open_app(program, settings, client) as app,
                 sending,
             ):
-                await _listen(program, app, listeners, signals)
+                await _listen(program, app, listeners, signals, parent_left)
         except CannotServe as error:
-            print(f"{settings.SERVICE}: {error}", file=sys.stderr)
             for listener in listeners:
                 await listener.aclose()
-            return _EXIT_CANNOT_SERVE
+            return _cannot_serve(settings, str(error))
     program.log.info("stopped")
     return 0
 
@@ -119,14 +159,17 @@ async def _listen(
     app: HopApp,
     listeners: Sequence[trio.SocketListener],
     signals: AsyncIterator[int],
+    parent_left: int | None,
 ) -> None:
-    """Serve until a signal, and drain."""
+    """Serve until a signal, or until a worker's parent is gone, and drain."""
     settings = program.settings
     port = listeners[0].socket.getsockname()[1]
     program.log.info("serving", host=settings.host, port=port)
     async with trio.open_nursery() as nursery:
         told = trio.Event()
         nursery.start_soon(_heed, signals, told, nursery.cancel_scope)
+        if parent_left is not None:
+            nursery.start_soon(_mind, parent_left, told)
         limits = serving_limits(settings)
         await serve(app, listeners, drain=program.drain, limits=limits, stop=told.wait)
         nursery.cancel_scope.cancel()
@@ -138,6 +181,12 @@ async def _heed(signals: AsyncIterator[int], told: trio.Event, all_of_it: trio.C
     told.set()
     await anext(signals)
     all_of_it.cancel()
+
+
+async def _mind(parent_left: int, told: trio.Event) -> None:
+    """A parent that is gone asks for a drain too."""
+    await trio.lowlevel.wait_readable(parent_left)
+    told.set()
 
 
 def serving_limits(settings: HopSettings) -> Limits:

@@ -147,13 +147,14 @@ class _Connection:
             unread_bytes=limits.unread_bytes,
         )
         self.scope = trio.CancelScope()
+        self.server: Http1Server
         self.calls = 0  # two for a moment, when a pipelined request follows an answer
 
     async def run(self) -> None:
         context = WorkerContext(max_requests=None)
         context.terminated = self.drain.idle_must_go
         config = _hypercorn_config(self.limits)
-        server = Http1Server(
+        server = self.server = Http1Server(
             self._call, config, context, self.peer, self.limits.linger_s, self.app.on_unserved
         )
         with self.scope:
@@ -200,7 +201,10 @@ class _Connection:
             self.calls -= 1
 
     async def _send(self, send: ASGISendCallable, message: ASGISendEvent) -> None:
-        await send(message)
+        chunk = None
+        if message["type"] == "http.response.body" and message["more_body"]:
+            chunk = self.server.chunk_of(message["body"])
+        await (send(message) if chunk is None else self.server.write(chunk))
         await self._stop_if_gone()
 
     async def _stop_if_gone(self) -> None:

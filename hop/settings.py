@@ -22,6 +22,7 @@ S = TypeVar("S", bound="HopSettings")
 _KEY = "variable"
 _SECRET_WORDS = ("HEADERS", "KEY", "KEYS", "PASSWORD", "SECRET", "TOKEN")
 _VALUE_SHOWN_CHARS = 80
+WORKERS_MAX = 64
 # Who a url signs in as; greedy, since a password may hold anything.
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SIGNED_IN = re.compile(r"//.*@")
@@ -222,6 +223,12 @@ class HopSettings:
         limits.DRAIN_TIMEOUT_MS,
         integer(limits.DRAIN_NOTICE_MS, 3_500),
         "how long running calls go on after SIGTERM",
+    )
+    workers: int = setting(
+        "WORKERS",
+        1,
+        integer(1, WORKERS_MAX),
+        "how many processes share the address; what is kept in memory is each one's own",
     )
     log_level: str = setting(
         "LOG_LEVEL",

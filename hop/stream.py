@@ -6,8 +6,8 @@ request's own lifetime, under the program's drain, and ends in `done` whatever h
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 import trio
@@ -36,10 +36,28 @@ from hop.incoming import Call, Outcome, shutting_down
 from hop.waiting import waiting
 
 Produce = Callable[["EventSink"], Awaitable[None]]
-_EVENTS_AHEAD = 4
+# So few that the first of them does not wait until many are made; they leave in one write.
+_EVENTS_AHEAD = 16
 _ENDS = frozenset({Step.DONE_OK, Step.DONE_FALLBACK})
 # Before the contract's 10 s, so that it is met with room to spare.
 _HEARTBEAT_S = HEARTBEAT_MS / 1000 / 2
+
+
+@frozen
+class Told:
+    """One event on its way: what it is, as far as it was read, and the frame that it came as."""
+
+    step: Seen
+    event: StreamEvent | None
+    frame: sse.Frame | None
+
+    def on_the_wire(self) -> bytes:
+        """Its bytes: those it came as, where it came from elsewhere."""
+        if self.frame is None:
+            assert self.event is not None, "an event is one or the other"
+            return to_wire(self.event)
+        assert self.frame.data is not None, "a frame that was checked has data"
+        return sse.encode(self.frame.event, self.frame.data)
 
 
 class EventSink(ABC):
@@ -58,20 +76,22 @@ class EventSink(ABC):
 
     async def emit(self, event: StreamEvent) -> None:
         """Send one event. An event out of order is our own mistake (OrderViolation)."""
-        with self._taking(seen(event)):
-            await self._deliver(event)
+        await self.pass_on(event, None)
+
+    async def pass_on(self, event: StreamEvent, frame: sse.Frame | None) -> None:
+        """The same for an event that came as this frame: a stream sends its bytes as they came."""
+        await self._take(Told(seen(event), event, frame))
         if isinstance(event, CitationsProved):
             self._citations = event.citations
 
-    @contextmanager
-    def _taking(self, step: Seen) -> Iterator[None]:
+    async def _take(self, told: Told) -> None:
         """Advance the order by one step; an event that never left has not moved it."""
         before = self._order.state, self._order.failure
-        self._order.see(step)
-        if step.step in _ENDS:
+        self._order.see(told.step)
+        if told.step.step in _ENDS:
             self.call.answer_told()
         try:
-            yield
+            await self._deliver(told)
         except BaseException:
             self._order.state, self._order.failure = before
             raise
@@ -138,7 +158,7 @@ class EventSink(ABC):
         )
 
     @abstractmethod
-    async def _deliver(self, event: StreamEvent) -> None: ...
+    async def _deliver(self, told: Told) -> None: ...
 
 
 @frozen
@@ -170,16 +190,19 @@ class StreamSink(EventSink):
 
     async def relay(self, step: Seen, frame: sse.Frame) -> None:
         """Pass on a frame that the next hop has checked; only its place in the order is."""
-        assert frame.data is not None
-        with self._taking(step):
-            await self._tell(_Told(sse.encode(frame.event, frame.data), step))
+        await self._take(Told(step, None, frame))
 
-    async def _deliver(self, event: StreamEvent) -> None:
-        await self._tell(_Told(to_wire(event), seen(event)))
-
-    async def _tell(self, told: _Told) -> None:
-        with waiting():  # for the client to take what went before
-            await self._send.send(told)
+    async def _deliver(self, told: Told) -> None:
+        """Into the channel, and on at once while it has room: what has arrived together is then
+        taken together. Whoever tells an answer waits elsewhere, for what it is made of."""
+        frame = told.on_the_wire()
+        # Nothing is told after its time, though there is room for it.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            self._send.send_nowait(_Told(frame, told.step))
+        except trio.WouldBlock:
+            with waiting():  # for the client to take what went before
+                await self._send.send(_Told(frame, told.step))
 
 
 class Collector(EventSink):
@@ -197,7 +220,8 @@ class Collector(EventSink):
         """The answer's text."""
         return "".join(self._text)
 
-    async def _deliver(self, event: StreamEvent) -> None:
+    async def _deliver(self, told: Told) -> None:
+        event = told.event
         if isinstance(event, SourcesFound):
             self.sources = event.sources
         elif isinstance(event, CitationsProved):
@@ -208,7 +232,7 @@ class Collector(EventSink):
             self._text.clear()
         elif isinstance(event, Done):
             self.done_event = event
-            note(self.call, seen(event))
+            note(self.call, told.step)
 
 
 async def collected(call: Call, produce: Produce, *, citations_required: bool) -> Collector:
@@ -288,14 +312,26 @@ class _EventBody(ResponseBody):
         return self
 
     async def __anext__(self) -> bytes:
-        with trio.move_on_after(_HEARTBEAT_S):
-            try:
-                told = await self._frames.receive()
-            except trio.EndOfChannel:
-                raise StopAsyncIteration from None
-            note(self._call, told.step)
-            return told.frame
-        return sse.HEARTBEAT
+        frames = self._ready()
+        if not frames:
+            with trio.move_on_after(_HEARTBEAT_S):
+                try:
+                    told = await self._frames.receive()
+                except trio.EndOfChannel:
+                    raise StopAsyncIteration from None
+                note(self._call, told.step)
+                frames = [told.frame, *self._ready()]
+        return b"".join(frames) or sse.HEARTBEAT
+
+    def _ready(self) -> list[bytes]:
+        """All frames that can be had without waiting: they leave in one write."""
+        frames = []
+        with suppress(trio.WouldBlock, trio.EndOfChannel):
+            while True:
+                told = self._frames.receive_nowait()
+                note(self._call, told.step)
+                frames.append(told.frame)
+        return frames
 
 
 assert set(NAMES.values()) <= {step.value.partition(" ")[0] for step in Step}

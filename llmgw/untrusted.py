@@ -22,6 +22,11 @@ _MODIFIERS: Final = re.compile("[\u200c\u200d\ufe00-\ufe0f]+")
 _JOINERS: Final = "\u200c\u200d"
 _LINE_END: Final = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 
+# Most texts hold none of these, and are then looked through once: the controls that ASCII has but
+# tab and line feed, and the signs that whatever poses as something of ours begins with.
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+_NOTABLE: Final = re.compile("[<\\[［【]")
+
 _FRAME: Final = re.compile(r"<<<+")
 _MARKER: Final = re.compile(
     r"[\[［【]([ \t\n]*c[ \t]*\d+(?:[ \t\n]*[,;，、\-–][ \t\n]*c[ \t]*\d+)*[ \t\n]*)[\]］】]",
@@ -42,13 +47,19 @@ _TEMPLATE_SYS: Final = re.compile(r"<<(/?SYS)>>", re.IGNORECASE)
 
 def neutralised(text: str) -> str:
     """Somebody's text, such that nothing in it can pose as our frame, markers or the template."""
-    return _MARKER.sub(r"(\1)", _FRAME.sub(_guillemets, readable(text)))
+    text = readable(text)
+    if not _NOTABLE.search(text):
+        return text
+    return _MARKER.sub(r"(\1)", _FRAME.sub(_guillemets, text))
 
 
 def readable(text: str) -> str:
     """A text without unseen characters and template tokens; line ends are LF."""
-    text = _LINE_END.sub("\n", _UNSEEN.sub("", text))
-    text = _MODIFIERS.sub(_modified, text)
+    if not text.isascii() or _CONTROL.search(text):
+        text = _LINE_END.sub("\n", _UNSEEN.sub("", text))
+        text = _MODIFIERS.sub(_modified, text)
+    if not _NOTABLE.search(text):
+        return text
     text = _TEMPLATE_SYS.sub(r"‹‹\1››", text)
     return _TEMPLATE_BRACKET.sub(r"(\1)", _TEMPLATE_TAG.sub(r"‹\1›", text))
 

@@ -35,6 +35,8 @@ def urls_in(text: str) -> Iterator[str]:
 
     What is longer than any url is none: a text is walked once, whatever it holds.
     """
+    if "://" not in text and "www." not in text.lower():
+        return
     at = 0
     while found := _START.search(text, at):
         scheme = scheme_before(text[max(at, found.start() - SCHEME_CHARS) : found.start()])

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from attrs import define, field
 
+from contracts import sse
 from contracts.chat import Citation
 from contracts.codec import decode
 from contracts.events import (
@@ -49,7 +50,7 @@ class Generation:
             with mapped():
                 event = from_frame(frame)
                 order.advance(event)
-            await self._pass_on(event, sink)
+            await self._pass_on(event, frame, sink)
 
     async def relay_body(self, reply: Reply, sink: EventSink) -> None:
         """Pass a whole answer on as the same events, its text as one `delta`."""
@@ -75,7 +76,7 @@ class Generation:
         await sink.emit(Delta(response.content))
         await sink.done(response.model, response.usage)
 
-    async def _pass_on(self, event: StreamEvent, sink: EventSink) -> None:
+    async def _pass_on(self, event: StreamEvent, frame: sse.Frame, sink: EventSink) -> None:
         match event:
             case Meta():
                 self._check_ids(event)
@@ -83,9 +84,9 @@ class Generation:
                 raise _broken("`sources` are not the gateway's to send")
             case CitationsProved():
                 self._prove(event.citations)
-                await sink.emit(event)
+                await sink.pass_on(event, frame)
             case Delta():
-                await sink.emit(event)
+                await sink.pass_on(event, frame)
             case Failed():
                 await sink.error(event.code)
             case Done():

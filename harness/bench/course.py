@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from harness.bench import load, measures, processes
 from harness.bench.measures import Leaving, Live
-from harness.bench.rows import CHAIN, LITELLM, LLMGW, PASS_THROUGH, Row, named
+from harness.bench.rows import CHAIN, LITELLM, PORTKEY, Row, WrongAnswer, named
 from harness.bench.subjects import Subjects
 
 CONCURRENCIES: Final = (1, 16, 64)
@@ -82,17 +82,32 @@ class Course:
         """All of it."""
         self.found.missing = dict(self.subjects.missing)
         for row in self._all():
-            await self._warm_up(row)
+            await self._if_it_can(row, self._warm_up)
         for number in range(1, self.size.rounds + 1):
             for row in self._all():
                 self.tell(f"round {number} of {self.size.rounds}: {row.name}")
-                await self._round(row)
+                await self._if_it_can(row, self._round)
         await self._live()
         await self._leaving()
         return self.found
 
     def _all(self) -> list[Row]:
         return [self.subjects.direct, self.subjects.fake, *self.subjects.rows]
+
+    async def _if_it_can(self, row: Row, measure: Callable[[Row], Awaitable[None]]) -> None:
+        """Measure a row. Somebody else's that fails is left out from then on, all its figures too;
+        one of ours ends the benchmark."""
+        try:
+            await measure(row)
+        except (load.Cut, WrongAnswer, TimeoutError) as error:
+            if row.name not in (LITELLM, PORTKEY):
+                raise
+            self.found.missing[row.name] = f"failed: {error}"[:300]
+            self.tell(f"{row.name} is left out: {self.found.missing[row.name]}")
+            self.subjects.rows.remove(row)
+            for rounds in self.found.rounds.values():
+                for name in [name for name in rounds if name.partition(":")[0] == row.name]:
+                    del rounds[name]
 
     async def _warm_up(self, row: Row) -> None:
         self.tell(f"warming up: {row.name}")
@@ -179,7 +194,3 @@ class Course:
             self.found.idle_bytes, self.found.idle_files = memory, files
         else:
             self.found.after_bytes, self.found.after_files = memory, files
-
-
-REFERENCES: Final = (PASS_THROUGH, LITELLM)
-OURS: Final = (LLMGW, CHAIN)

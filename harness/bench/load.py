@@ -182,6 +182,8 @@ async def open_loop(port: int, request: bytes, rate: float, seconds: float) -> l
     took: list[float] = []
 
     async def ask_at(due: float) -> None:
+        while idle and idle[-1].lost:
+            idle.pop()
         connection = idle.pop() if idle else await dial(port)
         await connection.ask(request)
         took.append(connection.answer.ended_at - due)

@@ -532,3 +532,29 @@ async def test_gaps_between_texts_are_observed(autojump_clock: MockClock) -> Non
         await stage.events(chat())
         assert stage.sample("bsl_delta_gap_seconds_count") == 2
         assert stage.sample("bsl_delta_gap_seconds_sum") == 1.5
+
+
+async def test_what_was_told_together_leaves_in_one_piece(autojump_clock: MockClock) -> None:
+    """And what is told later is not waited for."""
+
+    async def produce(sink: EventSink) -> None:
+        await proved(sink)
+        await trio.sleep(1)
+        for word in ("one", "two", "three"):
+            await sink.emit(Delta(word))
+        await trio.sleep(1)
+        await sink.done("m", None)
+
+    pieces: list[tuple[float, bytes]] = []
+    async with open_stage(ProbeSettings, probe(telling(produce))) as stage:
+        headers = {"content-type": "application/json"}
+        asking = stage.client.stream("POST", "http://hop/chat", content=chat(), headers=headers)
+        async with asking as response:
+            async for piece in response.aiter_raw():
+                pieces.append((trio.current_time(), piece))
+    told = [(at, names(events_in(piece))) for at, piece in pieces]
+    assert told == [
+        (0.0, ["meta", "sources", "citations"]),
+        (1.0, ["delta", "delta", "delta"]),
+        (2.0, ["done"]),
+    ]

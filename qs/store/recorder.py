@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
-from contracts.events import Done, Failed, StreamEvent
+from contracts.events import Done, Failed
 from contracts.limits import SPOOL_END_MS
 from contracts.reasons import ReasonCode
 from hop.incoming import Call
-from hop.stream import EventSink, Produce
+from hop.stream import EventSink, Produce, Told
 from qs.retrieval.port import Hit
 from qs.store.port import Asked, Ended, TurnStatus
 from qs.store.spool import Spool, SpooledTurn
@@ -38,14 +38,16 @@ class RecordingSink(EventSink):
         """Note the passages that were found, of which `sources` shows only the beginnings."""
         self._turn.content_hashes = {hit.chunk_id: hash_of(hit.content) for hit in hits}
 
-    async def _deliver(self, event: StreamEvent) -> None:
+    async def _deliver(self, told: Told) -> None:
+        event = told.event
+        assert event is not None, "a turn is told in events"
         if isinstance(event, Done):
             await self.ends(event.status, event.reason_code, event)
         elif isinstance(event, Failed):
             await self._turn.withdraw()
         else:
             await self._turn.takes(event)
-        await self._onwards.emit(event)
+        await self._onwards.pass_on(event, told.frame)
         if isinstance(event, Done):
             self._turn.hand_over()
 

@@ -131,6 +131,15 @@ async def test_a_proved_answer_goes_on_with_the_sources(autojump_clock: MockCloc
     assert stage.ended() == [("ok", None, "generation")]
 
 
+async def test_proved_bytes_go_on_as_they_came(autojump_clock: MockClock) -> None:
+    """They are JSON in a way of their own, which says the same; nobody writes it anew."""
+    delta = DELTA.replace(b'{"delta":"One', b'{ "delta" : "\\u004fne')
+    assert delta != DELTA
+    stream, _ = await answered(sse(META, CITED, delta, done(None, C1, C2)))
+    assert delta in stream
+    assert Delta("One [c1].") in legal(stream)
+
+
 async def test_a_fallback_goes_on_with_its_reason(autojump_clock: MockClock) -> None:
     stream, stage = await answered(sse(META, CITED, DELTA, DISCARD, done(CODE)))
     end = end_of(stream)
