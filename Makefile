@@ -15,6 +15,8 @@ MUTMUT_VENV := .venv-mutmut
 MUTMUT_SET := $(MUTMUT_VENV)/.mutmut-set
 COMPOSE_VENV := .venv-compose
 COMPOSE_SET := $(COMPOSE_VENV)/.compose-set
+PEERS_VENV := .venv-peers
+PEERS_SET := $(PEERS_VENV)/.peers-set
 PACKAGES := contracts hop bff qs llmgw fakes harness scripts
 RUN_LOG := var/contracts/runs.jsonl
 FAULTS_REPORT := var/faults/junit.xml
@@ -29,7 +31,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
 .NOTPARALLEL:
-.PHONY: help run setup test test-contracts sim test-faults mutants mutmut fuzz test-fidelity test-clients test-compose check fake ingest smoke up down logs local-llm-up local-llm-down local-llm-health schemas reason-codes settings-table clean dir-given python preflight preflight-run
+.PHONY: help run setup test test-contracts sim test-faults mutants mutmut fuzz bench bench-peers test-fidelity test-clients test-compose check fake ingest smoke up down logs local-llm-up local-llm-down local-llm-health schemas reason-codes settings-table clean dir-given python preflight preflight-run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +76,13 @@ mutmut: preflight $(MUTMUT_SET) ## the same by machine, for the cores: make mutm
 fuzz: preflight $(DEV_SET) $(FUZZ_SET) ## odd bytes into every reader: make fuzz MINUTES=1 [TARGET=sse]
 	@FUZZ_PYTHON=$(FUZZ_VENV)/bin/python exec $(BIN)/python -m harness.fuzz $(TARGET) \
 	--minutes "$(MINUTES)" $(if $(KEEP),--keep)
+
+# All rows take turns in one run; a quarter of an hour, QUICK=1 two minutes. Ctrl-C ends all of it.
+bench: preflight $(DEV_SET) ## how fast, as ratios, into docs/benchmarks.md: make bench [QUICK=1]
+	@exec $(BIN)/python -m harness.bench $(if $(QUICK),--quick)
+
+# Other people's gateways, to stand beside ours; without Node, LiteLLM's alone.
+bench-peers: preflight $(PEERS_SET) ## install LiteLLM's and Portkey's gateways for make bench
 
 # The server and its model live apart, so that nothing of ours can come to need them.
 test-fidelity: preflight $(DEV_SET) $(FIDELITY_SET) ## the fake against a real llama.cpp server
@@ -132,7 +141,7 @@ settings-table: preflight $(DEV_SET) ## write docs/settings.md from the settings
 	@$(BIN)/python -m scripts.write_settings
 
 clean: ## back to a fresh checkout (.venv, the index, logs); .env.local stays
-	rm -rf .venv $(FIDELITY_VENV) $(CLIENTS_VENV) $(FUZZ_VENV) $(MUTMUT_VENV) $(COMPOSE_VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(FIDELITY_VENV) $(CLIENTS_VENV) $(FUZZ_VENV) $(MUTMUT_VENV) $(PEERS_VENV) $(COMPOSE_VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find $(PACKAGES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 dir-given:
@@ -195,4 +204,14 @@ $(COMPOSE_SET): requirements/compose.txt
 	@$(PYTHON) -m venv --clear $(COMPOSE_VENV)
 	@echo '*' > $(COMPOSE_VENV)/.gitignore
 	@$(COMPOSE_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r requirements/compose.txt
+	@touch $@
+
+$(PEERS_SET): requirements/bench-peers.txt harness/bench/npm/package-lock.json
+	@echo "setting up $(PEERS_VENV) (once, some minutes)"
+	@$(PYTHON) -m venv --clear $(PEERS_VENV)
+	@echo '*' > $(PEERS_VENV)/.gitignore
+	@$(PEERS_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps -r requirements/bench-peers.txt
+	@cp harness/bench/npm/package.json harness/bench/npm/package-lock.json $(PEERS_VENV)/
+	@if command -v npm >/dev/null; then npm --prefix $(PEERS_VENV) ci --ignore-scripts --no-audit --no-fund --loglevel error; \
+	else echo "npm is not there: make bench will leave Portkey out" >&2; fi
 	@touch $@

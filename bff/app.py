@@ -84,6 +84,7 @@ class _Chat:
                 whole = await answered(reply, call.ids)
                 response = whole.response
                 call.outcome = Outcome(response.status, response.reason_code)
+                call.answer_told()
                 return body_response(whole.raw, call.ids)
             if drain.cancelled_caught:
                 raise shutting_down()

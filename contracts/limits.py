@@ -96,6 +96,13 @@ DRAIN_NOTICE_MS: Final = 500
 DRAIN_TIMEOUT_MS: Final = 3_000
 DRAIN_FLUSH_MS: Final = 1_000
 CLEANUP_MS: Final = 250
+GONE_MS: Final = 5_000
+SPANS_FLUSH_MS: Final = 400
+SPANS_FLUSH_LEAST_MS: Final = 50
+
+# Spans that wait to be sent: the standard's own bound, and batches that are encoded in a moment.
+SPANS_HELD: Final = 2_048
+SPANS_BATCH: Final = 128
 
 assert TOP_K_DEFAULT <= TOP_K_MAX <= CHUNKS, "whatever is retrieved must fit the gateway's request"
 assert CITATIONS_MAX < CHUNKS
@@ -109,6 +116,7 @@ assert BFF_CHAT_TIMEOUT_MS > QS_CHAT_TIMEOUT_MS > LLM_TIMEOUT_MS + QS_RETRIEVAL_
 assert LLM_TIMEOUT_MS > LLM_QUEUE_TIMEOUT_MS
 assert LLM_TIMEOUT_MS > LLM_FIRST_TOKEN_TIMEOUT_MS > LLM_IDLE_TIMEOUT_MS > LLM_CONNECT_TIMEOUT_MS
 assert DRAIN_NOTICE_MS < DRAIN_TIMEOUT_MS
-assert DRAIN_TIMEOUT_MS + DRAIN_FLUSH_MS + SPOOL_FLUSH_MS < 5_000, (
+assert DRAIN_TIMEOUT_MS + DRAIN_FLUSH_MS + SPOOL_FLUSH_MS + SPANS_FLUSH_MS < GONE_MS, (
     "a drained program is gone in 5 s"
 )
+assert SPANS_BATCH < SPANS_HELD

@@ -20,6 +20,7 @@ from harness.causes import CLIENTS, environ_of
 from harness.hop_faults import FAULTS, Broken
 from harness.model_text import Written, written
 from harness.plans import Call, Plan
+from harness.telemetry import Told
 from harness.topics import OFF_TOPIC, TOPICS, Topic
 from harness.wire_log import MODEL, Exchange, LinkOpened, Piece, WireLog, exchanges
 
@@ -72,6 +73,7 @@ class Evidence:
     at_rest: AtRest
     recovered: str | None
     calls_end_at: float = field(kw_only=True)
+    told: Mapping[str, Told] = field(factory=dict, kw_only=True)  # by program; of processes none
 
     @cached_property
     def environ(self) -> Mapping[str, str]:

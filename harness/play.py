@@ -92,6 +92,7 @@ async def _play(plan: Plan) -> Evidence:
             at_rest=at_rest_of(world, tasks),
             recovered=recovered,
             calls_end_at=ended_at,
+            told={name: running.told() for name, running in world.programs.items()},
         )
 
 

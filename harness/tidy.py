@@ -32,7 +32,10 @@ TESTS_MAY_ALSO_IMPORT = {"fakes", "harness"}
 
 PURE = (
     "contracts/*.py",
+    "hop/otlp_json.py",
     "hop/settings.py",
+    "hop/spans.py",
+    "hop/waiting.py",
     "*/config.py",
     "bff/admission.py",
     "llmgw/answer*.py",

@@ -32,6 +32,7 @@ from fakes.openai_compat_server.scenario import Listening
 from harness.memory_store import MemoryStore, keeping_in_memory
 from harness.memory_stream import MemoryStream
 from harness.net import MemoryListener, MemoryNetwork, Sever, Way, clear_way, serve_memory
+from harness.telemetry import Told, told_by
 from hop.call import make_client
 from hop.exchange import ResponseBytes
 from hop.lifetime import Drain, HopApp
@@ -40,6 +41,7 @@ from hop.metrics import Metrics
 from hop.program import Program
 from hop.run import serving_limits
 from hop.settings import HopSettings, load
+from hop.spans import Span, Spans
 from llmgw.app import make_llmgw, make_models
 from llmgw.config import GatewaySettings
 from qs.app import make_qs
@@ -82,10 +84,17 @@ class Running:
     program: Program
     out: io.StringIO
     stop: trio.Event
+    spans: list[Span]  # those that have ended, in that order
+    begun: list[str]  # the ids of all that began
 
     def lines(self) -> list[dict[str, object]]:
         """Its log lines so far."""
         return [json.loads(line) for line in self.out.getvalue().splitlines()]
+
+    def told(self) -> Told:
+        """Its spans and figures so far."""
+        service, metrics = self.program.settings.SERVICE, self.program.metrics
+        return told_by(service, self.begun, self.spans, metrics)
 
     def ended(self) -> list[dict[str, object]]:
         """The closing line of each call."""
@@ -177,11 +186,13 @@ async def open_world(
     search: Retriever | None = None,
     way: Callable[[str, Sever], Way] = clear_way,
     tls: Tls | None = None,
+    traced: bool = True,
 ) -> AsyncIterator[World]:
     """The chain, running. `environ` is what the programs would find in theirs.
 
     `search` stands in for the engine that finds `hits`; `way` is the network's. With `tls` the
-    model server is behind TLS, as MODEL_HOST, and the programs trust its authority alone.
+    model server is behind TLS, as MODEL_HOST, and the programs trust its authority alone. Spans are
+    kept where the world is `traced`.
     """
     secured = {"LLM_BASE_URL": f"https://{MODEL_HOST}/v1"} if tls else {}
     env = {**URLS, **secured, **(environ or {})}
@@ -192,7 +203,8 @@ async def open_world(
         fake = Fake(behaviour or Behaviour(), tls=tls, journal=journal)
         world = World(network, fake, FixedRetriever(hits), client)
         engine = search or world.retriever
-        await _Builder(world, stack, env, random.Random(seed), engine).start(only)
+        dice, span_dice = random.Random(seed), random.Random(f"spans of {seed}")
+        await _Builder(world, stack, env, dice, engine, traced, span_dice).start(only)
         yield world
         nursery.cancel_scope.cancel()
 
@@ -204,6 +216,8 @@ class _Builder:
     environ: Mapping[str, str]
     dice: random.Random
     engine: Retriever
+    traced: bool
+    span_dice: random.Random
 
     async def start(self, only: Sequence[str]) -> None:
         if "model" in only:
@@ -242,8 +256,18 @@ class _Builder:
     def _program(self, settings: HopSettings) -> Program:
         out = io.StringIO()
         log = make_log(settings.SERVICE, "debug", out)
-        program = Program(settings, log, Metrics(settings.SERVICE), Drain(), self._hex)
-        self.world.programs[settings.SERVICE] = Running(program, out, trio.Event())
+        begun: list[str] = []
+        ended: list[Span] = []
+
+        def span_hex(digits: int) -> str:
+            """Apart from all other dice: a world runs the same with spans and without."""
+            begun.append(f"{self.span_dice.getrandbits(4 * digits) or 1:0{digits}x}")
+            return begun[-1]
+
+        spans = Spans(span_hex, trio.current_time, ended.append) if self.traced else None
+        metrics = Metrics(settings.SERVICE)
+        program = Program(settings, log, metrics, Drain(), self._hex, spans=spans)
+        self.world.programs[settings.SERVICE] = Running(program, out, trio.Event(), ended, begun)
         return program
 
     def _hex(self, digits: int) -> str:

@@ -47,8 +47,8 @@ def make_app(
 
     def unserved(status: int | None) -> None:
         code = ReasonCode.CLIENT_DISCONNECTED if status is None else None
-        program.metrics.call_ended("refused" if status else "gone", code, 0.0, None)
-        program.log.info("not served", http_status=status, reason_code=code)
+        ended = Outcome("refused" if status else "gone", code)
+        _closed_at_once(program, "not served", ended, http_status=status)
 
     app = HopApp(
         program.settings.SERVICE,
@@ -187,6 +187,19 @@ def _not_routed(program: Program, error: HTTPException) -> Response:
     response = error_response(Refusal(code, asked), ids)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["allow"] = ", ".join(sorted(error.valid_methods))
-    program.metrics.call_ended("error", code, 0.0, None)
-    program.log.info("not routed", path=request.path[:200], status="error", reason_code=code)
+    _closed_at_once(program, "not routed", Outcome("error", code), path=request.path[:200])
     return response
+
+
+def _closed_at_once(program: Program, event: str, ended: Outcome, **more: object) -> None:
+    """The figures and the closing line of a call that no handler ever had."""
+    program.metrics.call_ended(ended.status, ended.reason_code, 0.0, None, None)
+    program.log.info(
+        event,
+        **more,
+        status=ended.status,
+        reason_code=ended.reason_code,
+        phase="receiving",
+        duration_ms=0,
+        ttft_ms=None,
+    )

@@ -21,6 +21,7 @@ from contracts.strict_json import ContractViolation
 from hop.exchange import ResponseBytes, send
 from hop.metrics import Metrics
 from hop.pool import make_transport
+from hop.spans import at, span
 
 _STATUS_OK = 200
 _STATUS_UNAUTHORIZED = 401
@@ -161,19 +162,24 @@ class NextHop:
     ) -> AsyncIterator[Reply]:
         """One call, open until it is left. Raises HopFault."""
         ours = {"authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+        url = self.base_url + path
 
         def make() -> httpx.Request:
             return self.client.build_request(
                 "POST",
-                self.base_url + path,
+                url,
                 content=body,
-                headers={**headers, **ours, "content-type": "application/json"},
+                headers={**headers, **part.onward(), **ours, "content-type": "application/json"},
                 timeout=httpx.Timeout(None, connect=self.connect_timeout_s),
             )
 
-        with self.metrics.upstream_streams.track_inprogress():
+        with self.metrics.upstream_streams.track_inprogress(), span("POST", "client") as part:
+            part.set("http.request.method", "POST")
+            part.set("url.full", url)
+            at(part, url)
             with mapped():
                 reply = Reply(ResponseBytes(await send(self.client, make)))
+            part.set("http.response.status_code", reply.response.status_code)
             self._key_refused = reply.response.status_code == _STATUS_UNAUTHORIZED
             try:
                 yield reply

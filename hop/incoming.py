@@ -2,7 +2,7 @@
 
 `receive` proves a request before anything acts on it; what breaks the contract is a `Refusal`
 that names each place. `Call` is entered for the request's whole lifetime and writes its one
-closing log line and its figures when the last byte is out or the client is gone.
+closing log line, its figures and its span when the last byte is out or the client is gone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,11 +22,15 @@ from hop.call import HopFault
 from hop.keys import Keys, given
 from hop.lifetime import HopRequest
 from hop.log import bind_call
+from hop.metrics import Status
 from hop.program import Program
+from hop.spans import NOTHING, Nothing, Span
 from hop.tracing import CallIds, ids_of
+from hop.waiting import Waits, begin, waiting
 
 T = TypeVar("T")
 _DEADLINE = "x-deadline-ms"
+_STATUS_OK = 200
 
 
 class Refusal(Exception):
@@ -51,7 +55,7 @@ class Refusal(Exception):
 class Outcome:
     """How a call ended."""
 
-    status: str
+    status: Status
     reason_code: ReasonCode | None
 
 
@@ -63,25 +67,34 @@ class Call:
     ids: CallIds
     started: float
     request: HopRequest
+    waits: Waits
+    span: Span | Nothing = NOTHING
     caller: str = ""  # whose key it came with, as `hop.keys` names it; never logged
     phase: str = "receiving"
     deadline: Deadline = field(init=False)
     streaming: bool = False
     outcome: Outcome | None = None
     first_delta_at: float | None = None
+    last_delta_at: float | None = None
+    own_s: float | None = None  # its own work, until its answer was told; None: it has none yet
     timings_ms: dict[str, int] = field(factory=dict)
 
     @classmethod
     def arrive(cls, program: Program, request: HopRequest) -> "Call":
         """A call whose head has just been read."""
-        call = cls(program, ids_of(request.headers.get, program.new_hex), program.now(), request)
+        ids, waits = ids_of(request.headers.get, program.new_hex), begin(program.now)
+        call = cls(program, ids, program.now(), request, waits)
         bind_call(call.ids.request_id, call.ids.trace_id)
+        if program.spans is not None:
+            call.span = program.spans.server(ids, _name_of(request))
         return call
 
     def named(self, request_id: str | None, trace_id: str | None) -> None:
         """Take the ids that the body gives."""
         self.ids = self.ids.with_body(request_id, trace_id)
         bind_call(self.ids.request_id, self.ids.trace_id)
+        if isinstance(self.span, Span):
+            self.span.trace_id, self.span.parent_id = self.ids.trace_id, self.ids.parent_id
 
     def due(self, own_ms: int) -> Deadline:
         """The call's deadline: the smaller of `own_ms` and what the caller will wait."""
@@ -112,8 +125,16 @@ class Call:
 
     def delta_sent(self) -> None:
         """Text went out; the first time is kept."""
-        if self.first_delta_at is None:
-            self.first_delta_at = self.program.now()
+        now = self.program.now()
+        if self.last_delta_at is None:
+            self.first_delta_at = now
+        else:
+            self.program.metrics.delta_gap.observe(now - self.last_delta_at)
+        self.last_delta_at = now
+
+    def answer_told(self) -> None:
+        """The whole answer is told, and what is left is its way out: own work ends here."""
+        self.own_s = self.program.now() - self.started - self.waits.total_s
 
     def __enter__(self) -> "Call":
         self.program.metrics.in_flight.inc()
@@ -139,7 +160,7 @@ class Call:
         now, first = self.program.now(), self.first_delta_at
         ttft = None if first is None else first - self.started
         self.program.metrics.call_ended(
-            outcome.status, outcome.reason_code, now - self.started, ttft
+            outcome.status, outcome.reason_code, now - self.started, ttft, self.own_s
         )
         self.program.log.info(
             "call ended",
@@ -150,6 +171,22 @@ class Call:
             duration_ms=self.elapsed_ms(),
             ttft_ms=None if ttft is None else round(ttft * 1000),
         )
+        if isinstance(self.span, Span):
+            self._end_span(self.span, outcome)
+
+    def _end_span(self, span: Span, outcome: Outcome) -> None:
+        span.set("http.request.method", self.request.method)
+        span.set("url.scheme", self.request.scheme)
+        span.set("url.path", self.request.path)
+        span.set("http.route", span.name.partition(" ")[2])
+        span.set("http.response.status_code", _http_of(outcome))
+        span.set("bsl.request_id", self.ids.request_id)
+        span.set("bsl.status", outcome.status)
+        span.set("bsl.reason_code", outcome.reason_code)
+        span.set("bsl.phase", self.phase)
+        if outcome.reason_code is not None:
+            span.failed(outcome.reason_code)
+        span.end()
 
 
 @frozen
@@ -188,6 +225,19 @@ def known_caller(call: Call, keys: Keys) -> None:
             "a key that is taken here is needed, as x-api-key or as Authorization: Bearer",
         )
     call.caller = caller
+
+
+def _http_of(outcome: Outcome) -> int | None:
+    """The status that was answered; None where nobody was there to be answered."""
+    if outcome.status == "error" and outcome.reason_code is not None:
+        return outcome.reason_code.http
+    return _STATUS_OK if outcome.status in ("ok", "fallback") else None
+
+
+def _name_of(request: HopRequest) -> str:
+    """A span's name: the route, never the path that was sent."""
+    route = request.url_rule.rule if request.url_rule is not None else "(none)"
+    return f"{request.method} {route}"
 
 
 def shutting_down() -> Refusal:
@@ -229,7 +279,8 @@ async def _body(call: Call, body_bytes: int) -> bytes:
     with call.program.drain.work() as drain, trio.move_on_after(limit_ms / 1000):
         try:
             # Quart holds no more of a body than `MAX_CONTENT_LENGTH`, which the app set to this.
-            return await call.request.get_data(False, False, False)
+            with waiting():
+                return await call.request.get_data(False, False, False)
         except RequestEntityTooLarge:
             message = f"the body is over {body_bytes} bytes"
             raise Refusal(ReasonCode.INPUT_TOO_LARGE, message) from None

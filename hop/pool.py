@@ -16,6 +16,7 @@ import trio
 from attrs import frozen
 
 from contracts.limits import CLEANUP_MS
+from hop.waiting import waiting
 
 _CONNECTIONS_IDLE: Final = 100
 _KEEP_IDLE_S: Final = 2.0  # Well under the 30 s after which our servers close an idle connection.
@@ -100,7 +101,10 @@ class LosslessPool(httpcore.AsyncConnectionPool):
 
 @frozen
 class Closing(httpcore.AsyncNetworkBackend):
-    """A network whose streams are closed when their TLS handshake comes to nothing."""
+    """A network whose streams are closed when their TLS handshake comes to nothing.
+
+    What is done on it is a call's waiting; what httpx and httpcore do round it is its own work.
+    """
 
     _network: httpcore.AsyncNetworkBackend
 
@@ -114,7 +118,8 @@ class Closing(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """As the network's own."""
         options = timeout, local_address, socket_options
-        return _Stream(await self._network.connect_tcp(host, port, *options))
+        with waiting():
+            return _Stream(await self._network.connect_tcp(host, port, *options))
 
     async def sleep(self, seconds: float) -> None:
         """As the network's own."""
@@ -126,13 +131,16 @@ class _Stream(httpcore.AsyncNetworkStream):
     _stream: httpcore.AsyncNetworkStream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self._stream.read(max_bytes, timeout)
+        with waiting():
+            return await self._stream.read(max_bytes, timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._stream.write(buffer, timeout)
+        with waiting():
+            await self._stream.write(buffer, timeout)
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        with waiting():
+            await self._stream.aclose()
 
     async def start_tls(
         self,
@@ -141,7 +149,9 @@ class _Stream(httpcore.AsyncNetworkStream):
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
         try:
-            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+            with waiting():
+                secured = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+            return _Stream(secured)
         except BaseException:
             await _closed(self._stream)
             raise

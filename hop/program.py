@@ -9,6 +9,7 @@ from hop.lifetime import Drain
 from hop.log import Log
 from hop.metrics import Metrics
 from hop.settings import HopSettings
+from hop.spans import Spans
 from hop.tracing import NewHex
 
 Clock = Callable[[], float]
@@ -24,6 +25,7 @@ class Program:
     drain: Drain
     new_hex: NewHex
     now: Clock = trio.current_time
+    spans: Spans | None = None  # None: nobody collects them
 
 
 class CannotServe(Exception):

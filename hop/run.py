@@ -11,7 +11,7 @@ import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TypeVar
 
 import httpx
@@ -21,6 +21,7 @@ from hop.call import make_client
 from hop.lifetime import Drain, HopApp
 from hop.log import FromLibraries, make_log
 from hop.metrics import Metrics
+from hop.otlp import Exporter
 from hop.pool import make_transport
 from hop.program import CannotServe, Program
 from hop.serve import CannotListen, Limits, open_listeners, serve
@@ -61,9 +62,13 @@ def run(
     logging.basicConfig(handlers=[FromLibraries(log)], level=logging.WARNING)
     for line in warnings:
         log.warning("setting ignored", detail=line)
-    program = Program(settings, log, Metrics(kind.SERVICE), Drain(), _random_hex)
+    metrics = Metrics(kind.SERVICE)
+    exporter = Exporter.of(settings, log, metrics)
+    spans = exporter.spans(_random_hex) if exporter else None
+    program = Program(settings, log, metrics, Drain(), _random_hex, spans=spans)
+    sending = exporter.running() if exporter else nullcontext()
     try:
-        return trio.run(_serve, program, settings, open_app, transport)
+        return trio.run(_serve, program, settings, open_app, transport, sending)
     finally:
         _let_go_of_output()
 
@@ -77,7 +82,11 @@ def _let_go_of_output() -> None:
 
 
 async def _serve(
-    program: Program, settings: S, open_app: OpenApp[S], transport: httpx.AsyncBaseTransport
+    program: Program,
+    settings: S,
+    open_app: OpenApp[S],
+    transport: httpx.AsyncBaseTransport,
+    sending: AbstractAsyncContextManager[None],
 ) -> int:
     # From before the first line is logged: whoever has read it may send a signal.
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
@@ -90,7 +99,11 @@ async def _serve(
             print(f"{settings.SERVICE}: {settings.host!r} is no host name", file=sys.stderr)
             return _EXIT_CANNOT_SERVE
         try:
-            async with make_client(transport) as client, open_app(program, settings, client) as app:
+            async with (
+                make_client(transport) as client,
+                open_app(program, settings, client) as app,
+                sending,
+            ):
                 await _listen(program, app, listeners, signals)
         except CannotServe as error:
             print(f"{settings.SERVICE}: {error}", file=sys.stderr)

@@ -10,7 +10,7 @@ shrinks to fit.
 import re
 from collections.abc import Callable, Mapping
 from typing import ClassVar, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import attrs
 from attrs import frozen
@@ -20,9 +20,10 @@ from contracts import limits
 V = TypeVar("V")
 S = TypeVar("S", bound="HopSettings")
 _KEY = "variable"
-_SECRET_WORDS = ("KEY", "KEYS", "PASSWORD", "SECRET", "TOKEN")
+_SECRET_WORDS = ("HEADERS", "KEY", "KEYS", "PASSWORD", "SECRET", "TOKEN")
 _VALUE_SHOWN_CHARS = 80
 # Who a url signs in as; greedy, since a password may hold anything.
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SIGNED_IN = re.compile(r"//.*@")
 
 
@@ -130,6 +131,29 @@ def proxy_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def url_or_none(value: str) -> str:
+    """The same, or empty."""
+    return url(value) if value else ""
+
+
+def header_list(value: str) -> str:
+    """`name=value` pairs with commas between, values percent-encoded: as OpenTelemetry has them."""
+    headers_in(value)
+    return value
+
+
+def headers_in(value: str) -> dict[str, str]:
+    """The headers in such a list, by their names in small letters. Raises ValueError."""
+    pairs = {}
+    for item in filter(None, (item.strip() for item in value.split(","))):
+        name, equals, encoded = item.partition("=")
+        text = unquote(encoded.strip())
+        if not equals or not _HEADER_NAME.fullmatch(name.strip()) or not text.isprintable():
+            raise ValueError("must be name=value pairs with commas between them")
+        pairs[name.strip().lower()] = text
+    return pairs
+
+
 def one_of(*options: str) -> Callable[[str], str]:
     """One of these words."""
 
@@ -210,6 +234,18 @@ class HopSettings:
         False,
         boolean,
         "log the text of questions and answers too",
+    )
+    otlp_endpoint: str = setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        url_or_none,
+        "the OpenTelemetry collector that gets spans, over HTTP; empty: there are none",
+    )
+    otlp_headers: str = setting(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "",
+        header_list,
+        "sent to the collector with them, as name=value with commas between",
     )
 
 

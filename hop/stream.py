@@ -33,9 +33,11 @@ from contracts.limits import HEARTBEAT_MS
 from contracts.order import Seen, State, Step, StreamOrder, seen
 from contracts.reasons import NextAction, ReasonCode
 from hop.incoming import Call, Outcome, shutting_down
+from hop.waiting import waiting
 
 Produce = Callable[["EventSink"], Awaitable[None]]
 _EVENTS_AHEAD = 4
+_ENDS = frozenset({Step.DONE_OK, Step.DONE_FALLBACK})
 # Before the contract's 10 s, so that it is met with room to spare.
 _HEARTBEAT_S = HEARTBEAT_MS / 1000 / 2
 
@@ -66,6 +68,8 @@ class EventSink(ABC):
         """Advance the order by one step; an event that never left has not moved it."""
         before = self._order.state, self._order.failure
         self._order.see(step)
+        if step.step in _ENDS:
+            self.call.answer_told()
         try:
             yield
         except BaseException:
@@ -168,10 +172,14 @@ class StreamSink(EventSink):
         """Pass on a frame that the next hop has checked; only its place in the order is."""
         assert frame.data is not None
         with self._taking(step):
-            await self._send.send(_Told(sse.encode(frame.event, frame.data), step))
+            await self._tell(_Told(sse.encode(frame.event, frame.data), step))
 
     async def _deliver(self, event: StreamEvent) -> None:
-        await self._send.send(_Told(to_wire(event), seen(event)))
+        await self._tell(_Told(to_wire(event), seen(event)))
+
+    async def _tell(self, told: _Told) -> None:
+        with waiting():  # for the client to take what went before
+            await self._send.send(told)
 
 
 class Collector(EventSink):

@@ -16,6 +16,8 @@ from attrs import define, field
 
 from contracts.reasons import ReasonCode
 from hop.incoming import Call, Refusal, shutting_down
+from hop.spans import span
+from hop.waiting import waiting
 
 
 @define(eq=False)
@@ -51,6 +53,8 @@ class Admission:
         with (
             call.program.drain.work() as drain,
             trio.move_on_at(min(patience_ends, call.deadline.at)),
+            waiting(),
+            span("queue"),
         ):
             await self._free.acquire()
             # No await may stand between these two.

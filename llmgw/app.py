@@ -17,9 +17,11 @@ from hop.incoming import Call, Received, known_caller
 from hop.lifetime import HopApp
 from hop.program import Program
 from hop.stream import Collector, collected, streamed
+from hop.waiting import waiting
 from llmgw.admission import Admission
 from llmgw.breaker import Breaker
 from llmgw.config import GatewaySettings
+from llmgw.gen_ai import ModelFigures
 from llmgw.generate import Generation
 from llmgw.model_state import ModelState
 from llmgw.providers.openai_compat import OpenAICompat
@@ -64,13 +66,18 @@ def make_models(
 def make_provider(settings: GatewaySettings, client: httpx.AsyncClient) -> Provider:
     """The model server that the settings name."""
     if settings.provider == "toy":
-        return Toy(partial(trio.sleep, _TOY_PAUSE_S))
+        return Toy(_toy_pause)
     clocks = Clocks(
         connect_s=settings.connect_timeout_ms / 1000,
         first_token_s=settings.first_token_timeout_ms / 1000,
         idle_s=settings.idle_timeout_ms / 1000,
     )
     return OpenAICompat(client, settings.base_url, settings.api_key, clocks)
+
+
+async def _toy_pause() -> None:
+    with waiting():
+        await trio.sleep(_TOY_PAUSE_S)
 
 
 def make_llmgw(program: Program, settings: GatewaySettings, models: ModelState) -> HopApp:
@@ -89,7 +96,8 @@ def make_llmgw(program: Program, settings: GatewaySettings, models: ModelState) 
         },
     )
     breaker = Breaker(settings.breaker_failures, settings.breaker_cooldown_ms / 1000)
-    gateway = _Gateway(settings, admission, models, breaker)
+    figures = ModelFigures(settings, program.metrics)
+    gateway = _Gateway(settings, admission, models, breaker, figures)
     route = Route("/v1/generate", GenerateRequest, GENERATE_BODY_BYTES)
     admit = partial(known_caller, keys=settings.api_keys)
     answer_calls(app, program, route, admit, gateway.answer)
@@ -102,6 +110,7 @@ class _Gateway:
     admission: Admission
     models: ModelState
     breaker: Breaker
+    figures: ModelFigures
 
     async def answer(self, call: Call, received: Received[GenerateRequest]) -> Response:
         request = received.body
@@ -109,7 +118,9 @@ class _Gateway:
         call.due(self.settings.timeout_ms)
         await self.admission.admit(call)
         boundary = call.program.new_hex(_BOUNDARY_HEX)
-        generation = Generation(self.settings, self.models, self.breaker, request, boundary)
+        generation = Generation(
+            self.settings, self.models, self.breaker, self.figures, request, boundary
+        )
         required = request.citations_required
         if request.stream:
             return await streamed(call, generation.tell, citations_required=required)

@@ -20,12 +20,15 @@ from contracts.chat import Citation, Usage
 from contracts.events import CitationsProved, Delta
 from contracts.generation import Chunk, GenerateRequest
 from contracts.reasons import ReasonCode
+from hop.spans import span
 from hop.stream import EventSink
+from hop.waiting import waiting
 from llmgw.asked import Asked, asked_by
 from llmgw.attempts import next_pause_s
 from llmgw.breaker import Breaker, Verdict, verdict_on
 from llmgw.config import GatewaySettings
 from llmgw.faults import GenerationFault
+from llmgw.gen_ai import ModelFigures
 from llmgw.model_state import ModelState
 from llmgw.providers.port import Content, ModelCall, ModelEvent
 from llmgw.reply import CitedChunks, Reply, TextOut
@@ -41,11 +44,16 @@ class Generation:
     settings: GatewaySettings
     provider: ModelState
     breaker: Breaker
+    figures: ModelFigures
     request: GenerateRequest
     boundary: str
 
     async def tell(self, sink: EventSink) -> None:
         """The whole generation, to `done`."""
+        with span("generate"):
+            await self._tell(sink)
+
+    async def _tell(self, sink: EventSink) -> None:
         await sink.begin()
         sink.call.phase = "model"
         asked = asked_by(self.request, self.settings, self.boundary, self.provider.schema_for)
@@ -61,8 +69,6 @@ class Generation:
             retry_after_ms = fault.retry_after_ms
             await sink.fail(fault.code, retry_after_ms=retry_after_ms, model=model, usage=usage)
             return
-        if usage:
-            sink.call.program.metrics.tokens(usage.prompt_tokens, usage.completion_tokens)
         await sink.done(model, usage)
 
     async def _last_attempt(self, asked: Asked, sink: EventSink) -> "_Attempt":
@@ -110,7 +116,8 @@ class Generation:
         """Ask until there is an answer, or a fault that stands."""
         made, attempt = 1, await self._attempt(asked, sink)
         while (pause_s := self._pause_s(attempt, made, sink)) is not None:
-            await trio.sleep(pause_s)
+            with waiting(), span("pause"):
+                await trio.sleep(pause_s)
             made, attempt = made + 1, await self._attempt(asked, sink)
         return attempt
 
@@ -137,7 +144,8 @@ class Generation:
         began = sink.call.program.now()
         attempt = _Attempt(began, asked.reply(), self._outlet(asked, sink))
         try:
-            await self._within_deadline(asked.call, attempt, sink)
+            with span("attempt"):
+                await self._within_deadline(asked.call, attempt, sink)
         except GenerationFault as fault:
             attempt.fault = fault
         return attempt
@@ -155,14 +163,17 @@ class Generation:
         """Ask the model and let out what is proved, as it comes."""
         reply, outlet = attempt.reply, attempt.outlet
         sink.call.phase = "loading"
-        await self.provider.wait_ready(call.model)
+        with waiting():
+            await self.provider.wait_ready(call.model)
         sink.call.phase = "model"
-        async with self.provider.open(call) as events:
-            async for event in events:
-                attempt.has_heard = True
-                self._log_content(event, sink)
-                await outlet.let_out(reply.feed(event))
-        await outlet.let_out(reply.close())
+        with self.figures.asking(call, sink.call.program.now) as asking:
+            async with self.provider.open(call) as events:
+                async for event in events:
+                    attempt.has_heard = True
+                    asking.heard(event)
+                    self._log_content(event, sink)
+                    await outlet.let_out(reply.feed(event))
+            await outlet.let_out(reply.close())
         await outlet.close()
 
     def _log_content(self, event: ModelEvent, sink: EventSink) -> None:

@@ -17,7 +17,9 @@ from contracts.limits import SNIPPET_CHARS
 from contracts.reasons import ReasonCode
 from hop.call import HopFault, NextHop
 from hop.incoming import Call
+from hop.spans import span
 from hop.stream import EventSink
+from hop.waiting import waiting
 from qs.config import QueryServiceSettings
 from qs.llmgw_client import Generation
 from qs.retrieval.port import Hit, RetrievalFault, Retriever, best_score
@@ -38,13 +40,16 @@ class Turn:
         """The whole turn, to `done`."""
         await sink.begin()
         try:
-            hits = await self._retrieve(sink.call)
+            with span("retrieve") as part:
+                hits = await self._retrieve(sink.call)
+                part.set("bsl.hits", len(hits))
             sink.found(hits)
             if hits:
                 await sink.emit(SourcesFound(tuple(_source(hit) for hit in hits)))
             if gate := self._gate(hits):
                 return await sink.fail(gate)
-            await self._generate(hits, sink)
+            with span("generate"):
+                await self._generate(hits, sink)
         except (RetrievalFault, HopFault) as fault:
             sink.call.program.log.warning(
                 "turn failed",
@@ -63,7 +68,8 @@ class Turn:
         limit = began + self.settings.retrieval_timeout_ms / 1000
         with trio.move_on_at(min(limit, call.deadline.at)) as scope:
             question, top_k = self.request.message.content, self.request.options.top_k
-            hits = await self.retriever.search(question, top_k)
+            with waiting():
+                hits = await self.retriever.search(question, top_k)
         call.timings_ms["retrieval"] = round((call.program.now() - began) * 1000)
         if scope.cancelled_caught:
             raise HopFault(ReasonCode.RAG_TIMEOUT, "the search took too long")

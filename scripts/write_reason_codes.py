@@ -1,7 +1,8 @@
 """Writes the handbook's pages of reason codes: `python -m scripts.write_reason_codes`.
 
 Whatever a program computes with is the table's (`contracts.reasons`): status, message, next step,
-retries, modes. What it means and what to do about it is in `docs/reason-codes.toml`. With `--check`
+retries, modes. What it means, what to do about it and which panel of the dashboard shows it is in
+`docs/reason-codes.toml`. With `--check`
 nothing is written, the pages that are stale are named, and it exits 1 where there is one.
 
 Refuses (PagesError) a code without its words, and words without their code.
@@ -33,10 +34,14 @@ class PagesError(Exception):
 
 @frozen
 class Words:
-    """What is said of one code: whole sentences, the first of them begun on the page."""
+    """What is said of one code: whole sentences, the first of them begun on the page.
+
+    `panel` is the dashboard's to look at first.
+    """
 
     means: str
     advice: str
+    panel: str
 
 
 @frozen
@@ -141,6 +146,7 @@ def _told(code: ReasonCode, words: Words) -> Iterator[str]:
     ]
     if code.retry:
         items.append("**Tried again:** by the gateway, as long as no part of an answer was sent.")
+    items.append(f"**Panel to look at:** {words.panel}.")
     items.append(f"**What an operator does about `{code}`:** {words.advice}")
     yield "\n".join(map(_item, items))
 

@@ -10,19 +10,29 @@ clocks    when: deadlines, silence, a leaving client, text that flows
 leaks     what stays: tasks, connections, and content in logs
 access    who is let in, and where keys are seen
 attempts  how often the model server is asked, and when
+telemetry one tree of spans for a call, and figures that agree with the log
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from harness.checkers import access, answers, attempts, clocks, codes, leaks, truth
+from harness.checkers import (
+    access,
+    answers,
+    attempts,
+    clocks,
+    codes,
+    leaks,
+    telemetry,
+    truth,
+)
 from harness.evidence import Evidence
 
 Checker = Callable[[Evidence], Iterator[str]]
 
 CHECKERS: Final[Mapping[str, Checker]] = {
     checker.__name__: checker
-    for module in (answers, truth, codes, clocks, leaks, attempts, access)
+    for module in (answers, truth, codes, clocks, leaks, attempts, access, telemetry)
     for checker in module.CHECKERS
 }
 

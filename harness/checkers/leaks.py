@@ -7,7 +7,7 @@ from typing import Final
 from harness.evidence import Evidence
 from harness.topics import EARLIER, OFF_TOPIC, TOPICS
 
-_CONTENT: Final = sorted(
+CONTENT: Final = sorted(
     {word for it in TOPICS for word in (*it.words, it.question, *it.passages)}
     | {OFF_TOPIC, *EARLIER}
 )
@@ -41,7 +41,7 @@ def logs_carry_no_content(evidence: Evidence) -> Iterator[str]:
     for program, lines in evidence.logs.items():
         for line in lines:
             text = json.dumps(line, ensure_ascii=False).lower()
-            for word in _CONTENT:
+            for word in CONTENT:
                 if word.lower() in text:
                     yield f"{program} logged {word!r} with {line['event']!r}"
 

@@ -17,14 +17,15 @@ collect_ignore_glob = [] if _TOOLS else ["test_*.py"]
 @pytest.fixture(scope="session")
 def compose() -> Compose:
     """The real Docker Compose, over this checkout's files and the example settings."""
-    (binary,) = Path(_TOOLS).glob("lib/python*/site-packages/compose/docker-compose")
+    packages = "lib/python*/site-packages"
+    (binary,) = Path(_TOOLS).absolute().glob(f"{packages}/compose/docker-compose")
     return Compose(binary)
 
 
 @pytest.fixture(scope="session")
 def hadolint() -> Path:
     """The linter of Dockerfiles."""
-    return Path(_TOOLS) / "bin/hadolint"
+    return Path(_TOOLS).absolute() / "bin/hadolint"
 
 
 @pytest.fixture(scope="session")

@@ -78,9 +78,7 @@ def first_delta(text: str) -> Edit:
     return edit
 
 
-def held_back(until: float) -> Edit:
-    """With every `delta` sent only then."""
-    return lambda frames: [
-        evolve(frame, at=max(frame.at, until)) if frame.name in ("delta", "done") else frame
-        for frame in frames
-    ]
+def held_back(frames: list[Frame]) -> Sequence[Frame]:
+    """With every `delta` sent only at the end."""
+    end = frames[-1].at
+    return [evolve(frame, at=end) if frame.name == "delta" else frame for frame in frames]

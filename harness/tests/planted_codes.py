@@ -67,6 +67,8 @@ def _left_unsaid() -> Evidence:
     return relogged(played(LEAVING), "qs", edit)
 
 
+# A log that is not true agrees with no span and with no figure either.
+_TOLD: Final = "spans_agree_with_the_log figures_agree_with_the_log"
 PLANTED: Final = (
     planted("ends_as_demanded", "call-0: ok, where OUTPUT_TRUNCATED is due",
             lambda: _planned(STREAMED, Call(model="finish-length"))),
@@ -80,16 +82,17 @@ PLANTED: Final = (
             "log_and_answer_agree model_is_not_asked_in_vain"),
     planted("ends_as_demanded", "call-1: (cut), where ok is due", _no_answer),
     planted("log_and_answer_agree", "call-0 at bff: 0 closing lines in the log",
-            lambda: _lines(0, "bff")),
+            lambda: _lines(0, "bff"), _TOLD),
     planted("log_and_answer_agree", "call-0 at llmgw: 2 closing lines in the log",
-            lambda: _lines(2, "llmgw")),
+            lambda: _lines(2, "llmgw"), _TOLD),
     planted("log_and_answer_agree", "call-0 at bff: answered ok, logged OUTPUT_EMPTY",
-            lambda: _closing(STREAMED, status="fallback", reason_code="OUTPUT_EMPTY")),
+            lambda: _closing(STREAMED, status="fallback", reason_code="OUTPUT_EMPTY"), _TOLD),
     planted("log_and_answer_agree", "call-1 at qs: answered ok, logged CLIENT_DISCONNECTED",
-            lambda: _closing(PLAIN, "qs", status="gone", reason_code="CLIENT_DISCONNECTED")),
-    planted("log_and_answer_agree", "call-0 at qs: answered (left), logged ok", _left_unsaid),
+            lambda: _closing(PLAIN, "qs", status="gone", reason_code="CLIENT_DISCONNECTED"), _TOLD),
+    planted("log_and_answer_agree", "call-0 at qs: answered (left), logged ok", _left_unsaid,
+            _TOLD),
     planted("log_and_answer_agree", "call-1 at llmgw: answered ok, logged OUTPUT_EMPTY",
-            lambda: _closing(PLAIN, "llmgw", reason_code="OUTPUT_EMPTY")),
+            lambda: _closing(PLAIN, "llmgw", reason_code="OUTPUT_EMPTY"), _TOLD),
     planted("log_and_answer_agree", "call-1 at bff: answered OUTPUT_EMPTY, logged ok",
             body(PLAIN, status="fallback", reason_code="OUTPUT_EMPTY"),
             "ends_as_demanded words_are_the_contracts"),

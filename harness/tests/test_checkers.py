@@ -18,7 +18,18 @@ from attrs import evolve, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.checkers import CHECKERS, access, answers, attempts, clocks, codes, judge, leaks, truth
+from harness.checkers import (
+    CHECKERS,
+    access,
+    answers,
+    attempts,
+    clocks,
+    codes,
+    judge,
+    leaks,
+    telemetry,
+    truth,
+)
 from harness.evidence import Evidence
 from harness.tests import (
     doctoring,
@@ -28,6 +39,7 @@ from harness.tests import (
     planted_clocks,
     planted_codes,
     planted_leaks,
+    planted_telemetry,
     planted_truth,
 )
 from harness.tests.doctoring import played, rewritten, with_records
@@ -36,7 +48,7 @@ from harness.tests.planted import Planted
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
-MODULES = (access, answers, truth, codes, clocks, leaks, attempts)
+MODULES = (access, answers, truth, codes, clocks, leaks, attempts, telemetry)
 PLANTED: tuple[Planted, ...] = tuple(
     row
     for module in (
@@ -47,6 +59,7 @@ PLANTED: tuple[Planted, ...] = tuple(
         planted_clocks,
         planted_leaks,
         planted_attempts,
+        planted_telemetry,
     )
     for row in module.PLANTED
 )

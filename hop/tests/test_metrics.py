@@ -17,6 +17,9 @@ NAMES = {
     "bsl_requests_total",
     "bsl_request_duration_seconds",
     "bsl_time_to_first_delta_seconds",
+    "bsl_delta_gap_seconds",
+    "bsl_overhead_seconds",
+    "bsl_spans_total",
     "bsl_in_flight_calls",
     "bsl_open_upstream_streams",
     "bsl_tokens_total",
@@ -33,8 +36,10 @@ def series(exposition: str) -> list[tuple[str, dict[str, str]]]:
 
 def used() -> Metrics:
     metrics = Metrics("probe")
-    metrics.call_ended("ok", None, 0.2, 0.1)
-    metrics.call_ended("fallback", ReasonCode.RAG_TIMEOUT, 1.5, None)
+    metrics.call_ended("ok", None, 0.2, 0.1, 0.002)
+    metrics.call_ended("fallback", ReasonCode.RAG_TIMEOUT, 1.5, None, None)
+    metrics.delta_gap.observe(0.04)
+    metrics.spans("sent", 5)
     metrics.tokens(3, 4)
     metrics.in_flight.inc()
     return metrics
@@ -48,7 +53,7 @@ def test_each_figure_has_its_name_and_the_services_label() -> None:
     }
     assert {labels["service"] for _, labels in found} == {"probe"}
     assert {key for _, labels in found for key in labels} == {
-        "service", "status", "reason_code", "kind", "le",
+        "service", "status", "reason_code", "kind", "outcome", "le",
     }  # fmt: skip
 
 
@@ -60,6 +65,10 @@ def test_each_figure_has_its_name_and_the_services_label() -> None:
         ("bsl_request_duration_seconds_count", {}, 2),
         ("bsl_request_duration_seconds_sum", {}, 1.7),
         ("bsl_time_to_first_delta_seconds_count", {}, 1),
+        ("bsl_delta_gap_seconds_sum", {}, 0.04),
+        ("bsl_overhead_seconds_count", {}, 1),
+        ("bsl_overhead_seconds_sum", {}, 0.002),
+        ("bsl_spans_total", {"outcome": "sent"}, 5),
         ("bsl_tokens_total", {"kind": "prompt"}, 3),
         ("bsl_tokens_total", {"kind": "completion"}, 4),
         ("bsl_in_flight_calls", {}, 1),

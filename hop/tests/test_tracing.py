@@ -22,7 +22,7 @@ def ids(headers: dict[str, str]) -> CallIds:
 
 def test_ids_are_taken_when_the_headers_are_usable() -> None:
     got = ids({"x-request-id": "r-1._A", "traceparent": f"00-{TRACE}-{SPAN}-00"})
-    assert got == CallIds("r-1._A", TRACE, "00")
+    assert got == CallIds("r-1._A", TRACE, "00", SPAN)
 
 
 @pytest.mark.parametrize("value", ["", "a b", "é", "x" * 129, "a\n"])

@@ -24,6 +24,7 @@ from attrs import define, field, frozen
 from contracts import limits
 from contracts.reasons import ReasonCode
 from hop.exchange import DEAD_CONNECTION, ResponseBytes
+from hop.spans import onward
 from llmgw.faults import GenerationFault
 from llmgw.providers import openai_errors, openai_wire
 from llmgw.providers.port import Content, ModelCall, ModelEvent, SchemaRefused
@@ -114,7 +115,7 @@ class OpenAICompat:
         raise AssertionError("the second try returns or raises")
 
     def _request(self, method: str, path: str, content: bytes | None) -> httpx.Request:
-        headers = {"accept-encoding": "identity"}
+        headers = {"accept-encoding": "identity", **onward()}
         if content is not None:
             headers["content-type"] = "application/json"
         if self.api_key:

@@ -51,7 +51,8 @@ class Waiting:
 
     def not_opening(self, asked: Asked) -> None:
         """A first turn has ended, or is lost; those that waited for it may go."""
-        if self.opening.get(asked.session_id) == asked:
+        opening = self.opening.get(asked.session_id)
+        if opening is not None and opening.turn_id == asked.turn_id:
             del self.opening[asked.session_id]
         for ready in self._held.pop(asked.session_id, ()):
             self._ready[ready.asked.turn_id] = ready

@@ -46,7 +46,7 @@ def without(section: Section, code: str) -> Section:
 
 
 def with_words(section: Section, code: str) -> Section:
-    return attrs.evolve(section, code={**section.code, code: Words("x.", "y.")})
+    return attrs.evolve(section, code={**section.code, code: Words("x.", "y.", "Tokens")})
 
 
 def changed(section: Section) -> Source:

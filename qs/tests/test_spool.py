@@ -1,0 +1,276 @@
+"""The spool: turns on disk as they pass, found again whatever ended the program that wrote them."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import attrs
+import pytest
+
+from contracts.chat import Citation, Usage
+from contracts.events import CitationsProved, Delta, SourcesFound
+from contracts.reasons import ReasonCode
+from contracts.strict_json import ContractViolation
+from harness.memory_store import inline
+from harness.store_laws import TEXTS, a_turn
+from qs.store.port import Ended, Feedback, KeptTurn
+from qs.store.spool import TEXT_HELD_BYTES, Spool, SpooledTurn
+from qs.store.spool_file import asked_of, line_of, turn_of
+from qs.store.spool_folder import SpoolFolder
+
+TURN: Final = a_turn(1)
+OK: Final = TURN.ended
+GONE: Final = Ended("gone", ReasonCode.CLIENT_DISCONNECTED, None, None, {}, 5)
+
+
+class Disk:
+    """Where spools are, and what becomes durable there."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.synced: list[bytes] = []
+        self.lost: list[str] = []
+
+    def spool(self, sync: Callable[[int], None] | None = None) -> Spool:
+        spool = Spool(SpoolFolder(self.place), inline, sync or self._sync)
+        spool.on_lost = self.lost.append
+        return spool
+
+    def _sync(self, file: int) -> None:
+        path = Path(f"/proc/self/fd/{file}").readlink()
+        self.synced.append(b"folder" if path.is_dir() else path.read_bytes())
+
+    def files(self, suffix: str = ".turn") -> list[Path]:
+        return sorted(self.place.rglob(f"*{suffix}"))
+
+    def all_bytes(self) -> bytes:
+        return b"".join(path.read_bytes() for path in self.place.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    return Disk(tmp_path / "spool")
+
+
+async def told(spool: Spool, turn: KeptTurn = TURN, *texts: str) -> SpooledTurn:
+    """A turn of which all is told but its end."""
+    spooled = await spool.begin(turn.asked)
+    spooled.content_hashes = turn.content_hashes
+    await spooled.takes(SourcesFound(turn.sources))
+    if turn.citations:
+        await spooled.takes(CitationsProved(turn.citations))
+    for text in texts or ((turn.answer,) if turn.answer else ()):
+        await spooled.takes(Delta(text))
+    return spooled
+
+
+async def test_question_is_on_disk_when_the_turn_has_begun_and_all_of_it_durable_when_it_ended(
+    disk: Disk,
+) -> None:
+    spool = disk.spool()
+    turn = await told(spool)
+    (file,) = disk.files()
+    assert asked_of(file.read_bytes()) == TURN.asked
+    assert disk.synced == []
+    await turn.ends(OK)
+    assert disk.synced[1:] == [b"folder"]
+    assert turn_of(disk.synced[0], 0) == TURN
+    (ready,) = spool.waiting.next(9)
+    assert await spool.read(ready) == TURN
+    assert ready.asked.question == "", "questions are not held in memory"
+    await turn.ends(GONE)
+    assert await spool.read(ready) == TURN, "how it ended first, counts"
+    await spool.remove([ready])
+    assert (disk.files(), len(spool.waiting)) == ([], 0)
+    assert await spool.read(ready) is None
+    await spool.leave()
+    assert [*disk.place.iterdir()] == [disk.place / "lock"]
+
+
+async def test_no_more_than_its_bound_is_held_in_memory_when_an_answer_is_long(disk: Disk) -> None:
+    turn = await told(disk.spool())
+    for _ in range(100):
+        await turn.takes(Delta("🌰" * 40))
+        assert len(turn._unwritten) <= TEXT_HELD_BYTES
+    assert len(disk.all_bytes()) > 100 * 160 - TEXT_HELD_BYTES
+
+
+@pytest.mark.parametrize("length", [10, TEXT_HELD_BYTES, 5 * TEXT_HELD_BYTES])
+@pytest.mark.parametrize("way", ["withdrawn", "gone"])
+async def test_text_is_nowhere_when_it_was_withdrawn_or_cut(
+    disk: Disk, length: int, way: str
+) -> None:
+    spool = disk.spool()
+    turn = await told(spool, TURN, "Sesame", *["x" * 100 for _ in range(length // 100)], "Sesame")
+    if way == "withdrawn":
+        await turn.withdraw()
+        assert b"Sesame" not in disk.all_bytes() + bytes(turn._unwritten)
+    ended = attrs.evolve(GONE, status="fallback") if way == "withdrawn" else GONE
+    await turn.ends(ended)
+    assert b"Sesame" not in disk.all_bytes()
+    kept = await spool.read(spool.waiting.next(1)[0])
+    assert kept == attrs.evolve(TURN, ended=ended, answer=None, citations=())
+
+
+@pytest.mark.parametrize("text", TEXTS)
+async def test_any_text_is_read_back_as_it_was(disk: Disk, text: str) -> None:
+    spool = disk.spool()
+    asked = attrs.evolve(TURN.asked, question=text or "?", request_id="r.-_")
+    turn = await told(spool, attrs.evolve(TURN, asked=asked), text or "?")
+    await turn.ends(attrs.evolve(OK, model=text, usage=Usage(0, 0)))
+    kept = await spool.read(spool.waiting.next(1)[0])
+    assert kept is not None
+    assert (kept.asked.question, kept.answer, kept.ended.model) == (text or "?", text or "?", text)
+
+
+# What another life has left.
+
+
+async def test_everything_is_there_once_when_the_program_was_killed_at_any_byte(
+    disk: Disk,
+) -> None:
+    spool = disk.spool()
+    await (await told(spool)).ends(OK)
+    (file,) = disk.files()
+    whole = file.read_bytes()
+    cut = Ended("interrupted", ReasonCode.HOP_DISCONNECTED, None, None, {}, 77)
+    for size in range(whole.index(b"\n") + 1, len(whole) + 1):
+        kept = turn_of(whole[:size], 77)
+        if size < len(whole):
+            assert kept.ended == cut
+            assert (kept.answer, kept.citations) == (None, ())
+        else:
+            assert kept == TURN
+
+
+async def test_turns_are_taken_over_in_order_when_their_program_is_gone(disk: Disk) -> None:
+    dead = disk.spool()
+    for number in (2, 1, 3):
+        turn = await told(dead, a_turn(number, opens=number == 1))
+        if number != 3:
+            await turn.ends(a_turn(number).ended)
+    os.close(dead.folder._lock)  # as the kernel does when a program ends
+    heir = disk.spool()
+    await heir.adopt()
+    found = [await heir.read(ready) for ready in heir.waiting.next(9)]
+    assert [turn and turn.asked.turn_id[-1] for turn in found] == ["1", "2", "3"]
+    assert [turn and turn.ended.status for turn in found] == ["ok", "ok", "interrupted"]
+    assert len([one for one in disk.place.iterdir() if one.is_dir()]) == 1
+
+
+async def test_nothing_is_taken_over_when_its_program_still_runs(disk: Disk) -> None:
+    living = disk.spool()
+    await (await told(living)).ends(OK)
+    other = disk.spool()
+    await other.adopt()
+    assert len(other.waiting) == 0
+    assert len(living.waiting) == 1
+    await living.leave()
+    await other.adopt()
+    assert len(other.waiting) == 1, "what a program leaves behind is found by one that runs"
+
+
+@pytest.mark.parametrize("what", [b"", b"asked {}\n", b"\xff\xfe\n", b"ended {}\n", b"lock"])
+async def test_file_that_is_no_turn_is_set_aside_and_the_others_are_found(
+    disk: Disk, what: bytes
+) -> None:
+    dead = disk.spool()
+    await (await told(dead)).ends(OK)
+    dead.folder.path("000-bad.turn").write_bytes(what)
+    await dead.leave()
+    heir = disk.spool()
+    await heir.adopt()
+    assert len(heir.waiting) == 1
+    assert [path.name for path in disk.files(".bad")] == ["000-bad.bad"]
+    assert len(disk.lost) == 1
+
+
+def test_line_that_was_damaged_in_the_middle_is_no_turn() -> None:
+    data = line_of(TURN.asked) + b"delta {\n" + line_of(OK)
+    with pytest.raises(ContractViolation):
+        turn_of(data, 0)
+
+
+# Disks that fail.
+
+
+async def test_turn_is_lost_counted_and_leaves_nothing_when_it_cannot_be_made_durable(
+    disk: Disk,
+) -> None:
+    broken = True
+
+    def sync(_: int) -> None:
+        if broken:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    spool = disk.spool(sync)
+    await (await told(spool)).ends(OK)
+    assert disk.lost == [spool.last_lost] == ["No space left on device"]
+    assert (disk.files(), len(spool.waiting), spool.waiting.opening) == ([], 0, {})
+    broken = False
+    await (await told(spool, a_turn(2, opens=True))).ends(OK)
+    assert (spool.last_lost, len(spool.waiting), len(disk.lost)) == (None, 1, 1)
+
+
+async def test_turn_is_kept_when_the_folder_was_deleted_under_the_program(disk: Disk) -> None:
+    spool = disk.spool()
+    await spool.adopt()
+    for path in sorted(disk.place.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    disk.place.rmdir()
+    await (await told(spool)).ends(OK)
+    assert (disk.lost, len(disk.files())) == ([], 1)
+
+
+async def test_turns_are_lost_one_by_one_when_the_place_is_a_file(disk: Disk) -> None:
+    disk.place.touch()
+    spool = disk.spool()
+    for number in (1, 2):
+        await (await told(spool, a_turn(number, opens=True))).ends(OK)
+    assert len(disk.lost) == 2
+    assert spool.waiting.opening == {}
+
+
+# Sessions.
+
+
+async def test_turns_of_a_session_wait_for_the_one_that_opens_it(disk: Disk) -> None:
+    spool = disk.spool()
+    first = await told(spool, a_turn(1))
+    second = await told(spool, a_turn(2))
+    await second.ends(OK)
+    other = await told(spool, a_turn(3, session_id="other", opens=True))
+    await other.ends(OK)
+    assert [one.asked.turn_id[-1] for one in spool.waiting.next(9)] == ["3"]
+    assert len(spool.waiting) == 2
+    await first.ends(OK)
+    assert [one.asked.turn_id[-1] for one in spool.waiting.next(9)] == ["3", "1", "2"]
+    await (await told(spool, a_turn(4))).ends(OK)
+    assert len(spool.waiting.next(9)) == len(spool.waiting) == 4
+    assert spool.waiting.opening == {}
+
+
+async def test_nothing_of_a_session_is_left_when_it_is_erased_while_its_turns_pass(
+    disk: Disk,
+) -> None:
+    spool = disk.spool()
+    first = await told(spool, a_turn(1, question="Sesame"), "Sesame")
+    assert not await spool.erase(TURN.asked.session_id, "other")
+    assert await spool.erase(TURN.asked.session_id, TURN.asked.owner)
+    await first.takes(Delta("Sesame"))
+    await first.ends(OK)
+    assert (disk.files(), len(spool.waiting), disk.lost) == ([], 0, [])
+
+
+async def test_feedback_is_kept_with_a_turn_that_waits(disk: Disk) -> None:
+    spool = disk.spool()
+    await (await told(spool)).ends(OK)
+    (ready,) = spool.waiting.next(1)
+    for feedback in (Feedback("up", None, 1), Feedback("down", "no\nno", 2)):
+        await spool.rated(ready, feedback)
+    kept = await spool.read(ready)
+    assert kept is not None
+    assert kept.feedback == feedback
+    assert Citation in {type(one) for one in kept.citations}
