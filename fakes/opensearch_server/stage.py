@@ -77,12 +77,13 @@ class FakeOpenSearch:
         entry.ended = "left"
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_until_left, stream, nursery.cancel_scope)
-            for part in fault.wire(status, told):
-                if isinstance(part, bytes):
-                    await stream.send_all(part)
-                else:
-                    await trio.sleep(part)
-            entry.ended = "broken"
+            with suppress(trio.BrokenResourceError):
+                for part in fault.wire(status, told):
+                    if isinstance(part, bytes):
+                        await stream.send_all(part)
+                    else:
+                        await trio.sleep(part)
+                entry.ended = "broken"
             nursery.cancel_scope.cancel()
         if fault.resets:
             _reset(stream)
