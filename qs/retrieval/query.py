@@ -14,7 +14,6 @@ else gives no terms, and then there is nothing to search for.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import Final
 
 from qs.retrieval.function_words import is_japanese, telling_parts
@@ -54,17 +53,20 @@ def index_terms(text: str) -> list[str]:
     run begins some term: that is how a question of one character finds it (`quoted`).
     """
     found: list[str] = []
-    for run in _runs(_folded(text)):
-        found.extend(run)
-        if run and _UNSPACED_ONLY.fullmatch(run[-1]) and len(run[-1]) > 1:
-            found.append(run[-1][-1])
+    for run in _RUN.finditer(_folded(text)):
+        if run[2]:
+            found += _words(run[2])
+        else:
+            found += _pairs(run[1])
+            if len(run[1]) > 1:
+                found.append(run[1][-1])
     return found
 
 
 def query_terms(text: str) -> tuple[str, ...]:
     """The distinct terms of a question in its order, as many as are worth looking for."""
     folded = _folded(text)
-    found = dict.fromkeys(_asked(folded)) or dict.fromkeys(chain.from_iterable(_runs(folded)))
+    found = dict.fromkeys(_asked(folded)) or dict.fromkeys(_said(folded))
     return tuple(found)[:QUERY_TERMS_MAX]
 
 
@@ -102,10 +104,10 @@ def _asked(folded: str) -> Iterator[str]:
                 yield from _pairs(part)
 
 
-def _runs(folded: str) -> Iterator[list[str]]:
-    """The text as runs of one script each, every run already cut into its terms."""
+def _said(folded: str) -> Iterator[str]:
+    """The terms of a text."""
     for run in _RUN.finditer(folded):
-        yield _words(run[2]) if run[2] else _pairs(run[1])
+        yield from _words(run[2]) if run[2] else _pairs(run[1])
 
 
 def _pairs(run: str) -> list[str]:
@@ -115,6 +117,8 @@ def _pairs(run: str) -> list[str]:
 
 def _words(word: str) -> list[str]:
     """A word; of a name such as QS_INDEX_PATH, the name itself and then its parts."""
+    if "_" not in word:
+        return [] if word in STOPWORDS else [word]
     parts = [part for part in word.split("_") if part]
     name = ["_".join(parts)] if len(parts) > 1 else []
     return name + [part for part in parts if part not in STOPWORDS]
