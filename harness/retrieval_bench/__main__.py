@@ -3,7 +3,8 @@
 The corpus is ingested twice, a tenth of it and all of it, each into an empty index by the command
 that everybody uses; its greatest memory must be the same. Then questions are asked one after the
 other. OpenSearch is measured on a node started here, where Java is there. Exit status 1: the
-embedded engine is too slow, or its memory grows with the corpus.
+embedded engine is too slow, or its memory grows with the corpus. Slow is judged by the processor's
+time, which is the same on a machine that has other things to do.
 """
 
 import argparse
@@ -59,14 +60,17 @@ def main(arguments: Sequence[str]) -> int:
     folders = [_corpus(documents) for documents in (options.chunks // 10, options.chunks)]
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=FOLDER)))
-        slow = _engine("sqlite", folders, {"QS_INDEX_PATH": str(scratch / "index.sqlite3")})
-        try:
-            node = stack.enter_context(open_node(scratch / "node"))
-        except Missing as missing:
-            print(f"opensearch   not measured: {missing}")
-        else:
-            _engine("opensearch", folders, {"QS_OS_URL": node.url})
-    return 1 if slow else 0
+        failed: list[str] = []
+        if options.only != "opensearch":
+            failed = _engine("sqlite", folders, {"QS_INDEX_PATH": str(scratch / "index.sqlite3")})
+        if options.only != "sqlite":
+            try:
+                node = stack.enter_context(open_node(scratch / "node"))
+            except Missing as missing:
+                print(f"opensearch   not measured: {missing}")
+            else:
+                _engine("opensearch", folders, {"QS_OS_URL": node.url})
+    return 1 if failed else 0
 
 
 def _corpus(documents: int) -> tuple[Path, int]:
@@ -85,16 +89,14 @@ def _engine(name: str, folders: Sequence[tuple[Path, int]], at: Mapping[str, str
             environ["QS_INDEX_PATH"] = f"{path}-{documents}"
         ingested.append(_ingest(folder, documents, environ))
         print(f"{name:<12} ingest   {ingested[-1]}", flush=True)
-    times_ms = trio.run(_search, environ)
-    p50, p95 = statistics.median(times_ms), statistics.quantiles(times_ms, n=20)[-1]
+    elapsed, busy = trio.run(_search, environ)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(
-        f"{name:<12} search   p50 {p50:.1f} ms, p95 {p95:.1f} ms, {memory / MB:.0f} MB", flush=True
-    )
+    print(f"{name:<12} search   {_told(elapsed)}; {memory / MB:.0f} MB")
+    print(f"{name:<12} of which this process was busy {_told(busy)}", flush=True)
     growth = ingested[-1].memory / ingested[0].memory
     failed = []
-    if p95 > P95_MAX_MS:
-        failed.append(f"p95 is over {P95_MAX_MS:.0f} ms")
+    if _p95(busy) > P95_MAX_MS:
+        failed.append(f"p95 is over {P95_MAX_MS:.0f} ms of a processor")
     if growth > GROWTH_MAX:
         failed.append(f"memory grows with the corpus: {growth:.2f} times")
     for one in failed:
@@ -117,21 +119,34 @@ def _ingest(folder: Path, documents: int, environ: Mapping[str, str]) -> Ingeste
     return Ingested(documents, time.monotonic() - began, usage.ru_maxrss * 1024)
 
 
-async def _search(environ: Mapping[str, str]) -> list[float]:
-    """How long each question took, in milliseconds, after some that warm it up."""
+def _p95(times_ms: Sequence[float]) -> float:
+    return statistics.quantiles(times_ms, n=20)[-1]
+
+
+def _told(times_ms: Sequence[float]) -> str:
+    return f"p50 {statistics.median(times_ms):.1f} ms, p95 {_p95(times_ms):.1f} ms"
+
+
+async def _search(environ: Mapping[str, str]) -> tuple[list[float], list[float]]:
+    """How long each question took, and for how long of it this process had a processor; in
+    milliseconds, after some questions that warm it up.
+    """
     settings, _ = load(QueryServiceSettings, environ)
-    times_ms = []
+    elapsed: list[float] = []
+    busy: list[float] = []
     async with open_retriever(settings) as retriever:
         for question in questions(WARMING + QUESTIONS):
-            began = time.perf_counter()
+            began, began_busy = time.perf_counter(), time.process_time()
             await retriever.search(question, TOP_K)
-            times_ms.append((time.perf_counter() - began) * 1000)
-    return times_ms[WARMING:]
+            busy.append((time.process_time() - began_busy) * 1000)
+            elapsed.append((time.perf_counter() - began) * 1000)
+    return elapsed[WARMING:], busy[WARMING:]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m harness.retrieval_bench", description=__doc__)
     parser.add_argument("--chunks", type=int, default=100_000, help="default: %(default)s")
+    parser.add_argument("--only", choices=["sqlite", "opensearch"], help="one engine alone")
     return parser
 
 
