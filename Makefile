@@ -13,6 +13,10 @@ CLIENTS_VENV := .venv-clients
 CLIENTS_SET := $(CLIENTS_VENV)/.clients-set
 MUTMUT_VENV := .venv-mutmut
 MUTMUT_SET := $(MUTMUT_VENV)/.mutmut-set
+WEB_VENV := .venv-web
+WEB_SET := $(WEB_VENV)/.web-set
+WEB_DEBS := chromium fonts-noto-cjk fonts-noto-core
+WEB_REPORT := var/web/junit.xml
 COMPOSE_VENV := .venv-compose
 COMPOSE_SET := $(COMPOSE_VENV)/.compose-set
 PEERS_VENV := .venv-peers
@@ -31,7 +35,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
 .NOTPARALLEL:
-.PHONY: help run setup test test-contracts sim test-faults mutants mutmut fuzz eval bench-retrieval bench bench-peers test-fidelity test-clients test-compose check fake ingest smoke up down logs local-llm-up local-llm-down local-llm-health schemas reason-codes settings-table clean dir-given python preflight preflight-run
+.PHONY: help run setup test test-contracts sim test-faults test-backends backup restore mutants mutmut fuzz eval bench-retrieval bench bench-peers test-fidelity test-llm test-clients test-web test-compose check fake ingest smoke up down logs local-llm-up local-llm-down local-llm-health schemas reason-codes settings-table clean chromium dir-given python preflight preflight-run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +68,12 @@ test-faults: preflight $(DEV_SET) ## every fault over four real processes, five 
 	--basetemp $(dir $(FAULTS_REPORT))tmp --junitxml $(FAULTS_REPORT) \
 	-o junit_suite_name=faults -o junit_family=xunit1
 
+# Servers of our own, on private ports, with their data in var/backends/; BACKENDS=mysql narrows it.
+BACKENDS ?= mysql,opensearch
+test-backends: preflight $(DEV_SET) ## the store and the search on real servers, killed and restarted
+	@case ",$(BACKENDS)," in *,mysql,*) $(BIN)/python -m scripts.install_mariadb;; esac
+	@BACKENDS="$(BACKENDS)" $(BIN)/python -m pytest harness/backends --tb short
+
 # Each law of the lists is broken in a copy of the tree; its tests have to notice.
 mutants: preflight $(DEV_SET) ## would the tests notice? make mutants [SINCE=rev] [ONLY=name]
 	@$(BIN)/python -m harness.sabotage --since "$(SINCE)" --only "$(ONLY)"
@@ -95,10 +105,21 @@ bench-peers: preflight $(PEERS_SET) ## install LiteLLM's and Portkey's gateways 
 test-fidelity: preflight $(DEV_SET) $(FIDELITY_SET) ## the fake against a real llama.cpp server
 	@FIDELITY_PYTHON=$(FIDELITY_VENV)/bin/python $(BIN)/python -m pytest harness/fidelity
 
+# A real model, through the whole chain. KEEP=1 writes the figures into the handbook.
+test-llm: preflight $(RUN_SET) $(FIDELITY_SET) ## a real small model behind it all: make test-llm [QUESTIONS=12]
+	@exec $(BIN)/python -m harness.llm --python $(FIDELITY_VENV)/bin/python \
+	$(if $(QUESTIONS),--questions "$(QUESTIONS)") $(if $(KEEP),--page docs/local-model-figures.md)
+
 # So do other people's clients. None of them may ask the network for anything.
 test-clients: preflight $(RUN_SET) $(CLIENTS_SET) ## the fake with three clients, unmodified
 	@LITELLM_LOCAL_MODEL_COST_MAP=True $(CLIENTS_VENV)/bin/python -m pytest \
 	-c harness/clients/pytest.ini harness/clients
+
+# Debian's Chromium, driven by Playwright, which lives apart; nothing is fetched from the pages' side.
+test-web: preflight $(WEB_SET) chromium ## the chat page in a real browser; screenshots in var/web
+	@mkdir -p $(dir $(WEB_REPORT))
+	@$(WEB_VENV)/bin/python -m pytest -c harness/web/pytest.ini harness/web -k "$(ONLY)" --tb short \
+	--junitxml $(WEB_REPORT)
 
 # Docker's own programs without Docker's engine, and the Dockerfile's steps in a folder.
 test-compose: preflight $(DEV_SET) $(COMPOSE_SET) ## the containers' files, and what the images hold
@@ -115,6 +136,13 @@ fake: preflight $(RUN_SET) ## the fake model server alone, on FAKE_PORT
 
 ingest: dir-given preflight $(RUN_SET) ## index a folder of documents: make ingest DIR=path
 	@exec $(BIN)/python -m scripts.with_env $(BIN)/python -m qs.ingest "$(DIR)"
+
+backup: preflight $(RUN_SET) ## copy what is kept of conversations, and the index: make backup [TO=folder]
+	@exec $(BIN)/python -m scripts.with_env $(BIN)/python -m qs.store backup $(if $(TO),"$(TO)")
+
+restore: preflight $(RUN_SET) ## put such a copy back: make restore FROM=folder
+	@test -n "$(FROM)" || { echo "usage: make restore FROM=var/backups/…" >&2; exit 2; }
+	@exec $(BIN)/python -m scripts.with_env $(BIN)/python -m qs.store restore "$(FROM)"
 
 smoke: ## ask a running stack: plain, streaming, off-topic, bad input
 	@sh scripts/smoke_chat.sh
@@ -148,8 +176,17 @@ settings-table: preflight $(DEV_SET) ## write docs/settings.md from the settings
 	@$(BIN)/python -m scripts.write_settings
 
 clean: ## back to a fresh checkout (.venv, the index, logs); .env.local stays
-	rm -rf .venv $(FIDELITY_VENV) $(CLIENTS_VENV) $(FUZZ_VENV) $(MUTMUT_VENV) $(PEERS_VENV) $(COMPOSE_VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(FIDELITY_VENV) $(CLIENTS_VENV) $(FUZZ_VENV) $(MUTMUT_VENV) $(WEB_VENV) $(PEERS_VENV) $(COMPOSE_VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find $(PACKAGES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# As root, or by sudo where that asks nothing; else it says what to install.
+chromium:
+	@command -v chromium >/dev/null && fc-list 2>/dev/null | grep -q NotoSansCJK || { \
+	echo "installing $(WEB_DEBS) (once)"; \
+	asroot=$$([ "$$(id -u)" = 0 ] || echo "sudo -n"); \
+	$$asroot apt-get update -qq && $$asroot env DEBIAN_FRONTEND=noninteractive \
+	apt-get install -qq -y --no-install-recommends fontconfig $(WEB_DEBS) >/dev/null; } || { \
+	echo "test-web needs Chromium: apt install fontconfig $(WEB_DEBS)" >&2; exit 1; }
 
 dir-given:
 	@test -n "$(DIR)" || { echo "usage: make ingest DIR=path/to/a/folder" >&2; exit 2; }
@@ -204,6 +241,13 @@ $(FUZZ_SET): requirements/fuzz.txt
 	@$(PYTHON) -m venv --clear $(FUZZ_VENV)
 	@echo '*' > $(FUZZ_VENV)/.gitignore
 	@$(FUZZ_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps -r requirements/fuzz.txt
+	@touch $@
+
+$(WEB_SET): requirements/web.txt requirements/run.txt
+	@echo "setting up $(WEB_VENV) (once, about a minute)"
+	@$(PYTHON) -m venv --clear $(WEB_VENV)
+	@echo '*' > $(WEB_VENV)/.gitignore
+	@$(WEB_VENV)/bin/python -m pip --disable-pip-version-check --quiet install -r requirements/web.txt
 	@touch $@
 
 $(COMPOSE_SET): requirements/compose.txt

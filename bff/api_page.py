@@ -68,18 +68,19 @@ def _each(document: Schema) -> Iterator[tuple[str, str, Schema]]:
 def _operations(document: Schema) -> Iterator[str]:
     for path, method, operation in _each(document):
         given = [_followed(document, one) for one in _list(operation, "parameters")]
+        call = _text(f"{method.upper()} {path}")
         yield "<section class='call'>"
         yield (
             f"<h2 id='{_text(operation['operationId'])}'>{_verb(method)} "
             f"<code>{_text(path)}</code></h2><p>{_prose(operation['summary'])}.</p>"
         )
         if given:
-            yield _table("Parameters", ("name", "in", "what"), map(_parameter, given))
+            yield _table("Parameters", call, ("name", "in", "what"), map(_parameter, given))
         if "requestBody" in operation:
             schemas = _media(_in(operation, "requestBody"))
             yield f"<h3>Request body</h3>{schemas}"
         answers = (_answer(document, *one) for one in _in(operation, "responses").items())
-        yield _table("Answers", ("status", "what", "body"), answers)
+        yield _table("Answers", call, ("status", "what", "body"), answers)
         yield "</section>"
 
 
@@ -121,7 +122,9 @@ def _schema(name: str, it: Schema) -> str:
         )
         for field, of in _in(it, "properties").items()
     )
-    table = _table("", ("field", "type", "limits"), fields) if "properties" in it else ""
+    table = (
+        _table("", _text(name), ("field", "type", "limits"), fields) if "properties" in it else ""
+    )
     values = "" if table else f"<p>{_kind(it)}</p>"
     return (
         f"<section class='schema'><h3 id='{_text(name)}'>{_text(name)}</h3>"
@@ -169,12 +172,14 @@ def _bounds(it: Schema) -> str:
     return ", ".join([*said, *([_prose(it["description"])] if "description" in it else [])])
 
 
-def _table(caption: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def _table(caption: str, of: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table that scrolls by itself where it is too wide; its name says of what it is."""
     head = "".join(f"<th scope='col'>{one}</th>" for one in heads)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     title = f"<h3>{caption}</h3>" if caption else ""
+    name = f"{caption or 'Fields'} of {of}"
     return (
-        f"{title}<div class='wide' tabindex='0' role='region' aria-label='{caption or 'Fields'}'>"
+        f"{title}<div class='wide' tabindex='0' role='region' aria-label='{name}'>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

@@ -1,4 +1,4 @@
-"""The BFF: takes the client's one call, opens one call to QS with what is left of the time, relays.
+"""The BFF: takes the client's call, opens one call to QS with what is left of the time, relays.
 
 It answers 200 even where QS cannot be reached: a dead part behind it must not remove the one
 program that can explain it. Its own refusals (bad input, draining) are errors with their status.
@@ -16,12 +16,14 @@ from quart import Response
 from bff.chat_page import add_pages, guard_answers
 from bff.config import BffSettings
 from bff.door import Door
-from bff.qs_client import answered, relay
+from bff.qs_client import Answering, answered, relay
+from bff.sessions import Sessions, owner_headers
 from contracts.chat import ChatRequest
 from contracts.codec import encode
 from contracts.limits import CHAT_BODY_BYTES
 from contracts.reasons import ReasonCode
-from hop.app import Route, answer_calls, body_response, make_app
+from contracts.sessions import FeedbackRequest
+from hop.app import Route, answer_calls, answer_named, body_response, make_app
 from hop.call import HopFault, NextHop, Reply
 from hop.chat_body import chat_response
 from hop.incoming import Call, Outcome, Received, Refusal, shutting_down
@@ -44,6 +46,11 @@ async def open_app(
     for path in ("/chat", "/v1/chat"):
         route = Route(path, ChatRequest, CHAT_BODY_BYTES, frozenset({"stream"}))
         answer_calls(app, program, route, door.admit, chat.answer)
+    sessions = Sessions(settings, qs)
+    answer_named(app, program, "GET", "/sessions", door.admit, sessions.read)
+    answer_named(app, program, "DELETE", "/sessions", door.admit, sessions.erase)
+    rated = Route("/feedback", FeedbackRequest, CHAT_BODY_BYTES)
+    answer_calls(app, program, rated, door.admit, sessions.rate)
     add_pages(app)
     guard_answers(app)
     yield app
@@ -59,6 +66,7 @@ class _Chat:
         call.named(request.request_id, request.trace_id)
         stream = received.stream or request.options.stream
         call.due(self.settings.chat_timeout_ms)
+        call.session_id = request.session_id
         request = evolve(request, options=evolve(request.options, stream=stream))
         answer = self._streamed if stream else self._plain
         return await answer(call, request)
@@ -73,7 +81,7 @@ class _Chat:
 
         async def produce(sink: EventSink) -> None:
             assert isinstance(sink, StreamSink)
-            await _relayed(reply, sink)
+            await _relayed(reply, sink, request)
 
         return await streamed(call, produce, citations_required=required)
 
@@ -81,7 +89,7 @@ class _Chat:
         try:
             with call.program.drain.work() as drain, trio.move_on_at(call.deadline.at):
                 reply = await self._asked(call, request)
-                whole = await answered(reply, call.ids)
+                whole = await answered(reply, Answering(call.ids, request))
                 response = whole.response
                 call.outcome = Outcome(response.status, response.reason_code)
                 call.answer_told()
@@ -99,7 +107,8 @@ class _Chat:
     async def _asked(self, call: Call, request: ChatRequest) -> Reply:
         """QS's reply, its head read, open for the rest of the request. Raises HopFault, Refusal."""
         call.phase = "calling qs"
-        post = self.qs.post("/chat", encode(request), call.onward_headers())
+        headers = {**call.onward_headers(), **owner_headers(call)}
+        post = self.qs.ask("/chat", headers, encode(request))
         with call.program.drain.work() as drain, trio.move_on_at(call.deadline.at):
             reply = await call.request.lifetime.enter_async_context(post)
             call.phase = "relaying"
@@ -114,11 +123,11 @@ class _Chat:
         raise HopFault(ReasonCode.HOP_TIMEOUT, "no answer from QS in time")
 
 
-async def _relayed(reply: Reply, sink: StreamSink) -> None:
+async def _relayed(reply: Reply, sink: StreamSink, request: ChatRequest) -> None:
     """QS's stream, or where it breaks off what it left plus the end that it owes."""
     try:
         with trio.move_on_at(sink.call.deadline.at):
-            return await relay(reply, sink)
+            return await relay(reply, sink, Answering(sink.call.ids, request))
         raise HopFault(ReasonCode.HOP_TIMEOUT, "QS did not end its answer in time")
     except HopFault as fault:
         await _fail(sink, fault=fault)

@@ -10,14 +10,14 @@ from attrs import frozen
 
 from contracts import limits
 from contracts.reasons import MessageKey, NextAction, ReasonCode
-from contracts.rules import ALIAS, REQUEST_ID, TRACE_ID, Between, Chars, Items, NotNull
+from contracts.rules import ALIAS, REQUEST_ID, SESSION_ID, TRACE_ID, Between, Chars, Items, NotNull
 from contracts.strict_json import Violation, child_path
 
 Version = Literal["v1"]
 Status = Literal["ok", "fallback"]
 RequestId = Annotated[str, REQUEST_ID]
 TraceId = Annotated[str, TRACE_ID]
-SessionId = Annotated[str, Chars(1, limits.SESSION_ID_CHARS)]
+SessionId = Annotated[str, SESSION_ID]
 ChunkId = Annotated[str, Chars(1, limits.CHUNK_ID_CHARS)]
 Title = Annotated[str, Chars(0, limits.TITLE_CHARS)]
 Url = Annotated[str, Chars(0, limits.URL_CHARS)]
@@ -65,6 +65,7 @@ class ChatRequest:
     def problems(self) -> Iterator[Violation]:
         """A session has its own history: a request carries one or the other."""
         if self.session_id is not None and self.history:
+            yield Violation("$.session_id", "must be left out where history is given")
             yield Violation("$.history", "must be empty where session_id is given")
 
 

@@ -15,6 +15,12 @@ TOP_K_MAX: Final = 20
 TOP_K_DEFAULT: Final = 6
 SESSION_ID_CHARS: Final = 128
 
+# Sessions (CONTRACT §3). How much of one is shown at once, and told to the model.
+SESSION_TURNS_MAX: Final = 50
+HISTORY_TOKENS_DEFAULT: Final = 2_000
+HISTORY_TOKENS_MAX: Final = 100_000
+FEEDBACK_COMMENT_CHARS: Final = 1_000
+
 # The gateway's request (CONTRACT §4).
 GENERATE_BODY_BYTES: Final = 512 * 1024
 CHUNKS: Final = 20
@@ -55,9 +61,6 @@ STRUCTURAL_BLANKS_MAX: Final = 64
 EVENT_BYTES: Final = 1024 * 1024
 RESPONSE_BODY_BYTES: Final = 2 * 1024 * 1024
 HEARTBEAT_MS: Final = 10_000
-
-# What is kept of a conversation.
-FEEDBACK_COMMENT_CHARS: Final = 2_000
 
 # The last words of a turn that is cut off, on a busy disk; and how long a program that ends moves
 # turns on from its spool, where the next one would find them.
@@ -101,22 +104,25 @@ SPANS_FLUSH_MS: Final = 400
 SPANS_FLUSH_LEAST_MS: Final = 50
 
 # Spans that wait to be sent: the standard's own bound, and batches that are encoded in a moment.
-SPANS_HELD: Final = 2_048
-SPANS_BATCH: Final = 128
+SPANS_HELD_MAX: Final = 2_048
+SPANS_BATCH_MAX: Final = 128
 
 assert TOP_K_DEFAULT <= TOP_K_MAX <= CHUNKS, "whatever is retrieved must fit the gateway's request"
 assert CITATIONS_MAX < CHUNKS
 assert GUARD_HOLD_CHARS < HOLD_MAX_CHARS < ANSWER_MAX_CHARS
 assert 4 * ANSWER_MAX_CHARS < EVENT_BYTES < RESPONSE_BODY_BYTES, "a whole answer fits one event"
 assert PROMPT_TOKENS_DEFAULT + MAX_TOKENS_DEFAULT <= 8_192, "a window of 8,192 holds both"
+assert HISTORY_TOKENS_DEFAULT + CHUNK_TOKENS_DEFAULT < PROMPT_TOKENS_DEFAULT
+assert HISTORY_MESSAGES < MESSAGES, "the question stands beside its history"
 assert SCHEMA_ANSWER_CHARS_MIN < SCHEMA_ANSWER_CHARS_DEFAULT < ANSWER_MAX_CHARS
 assert CHUNK_TOKENS_MIN < CHUNK_TOKENS_DEFAULT < PROMPT_TOKENS_DEFAULT
 assert CHAT_BODY_BYTES < GENERATE_BODY_BYTES
-assert BFF_CHAT_TIMEOUT_MS > QS_CHAT_TIMEOUT_MS > LLM_TIMEOUT_MS + QS_RETRIEVAL_TIMEOUT_MS
+assert BFF_CHAT_TIMEOUT_MS > QS_CHAT_TIMEOUT_MS
+assert QS_CHAT_TIMEOUT_MS > LLM_TIMEOUT_MS + QS_RETRIEVAL_TIMEOUT_MS + QS_STORE_TIMEOUT_MS
 assert LLM_TIMEOUT_MS > LLM_QUEUE_TIMEOUT_MS
 assert LLM_TIMEOUT_MS > LLM_FIRST_TOKEN_TIMEOUT_MS > LLM_IDLE_TIMEOUT_MS > LLM_CONNECT_TIMEOUT_MS
 assert DRAIN_NOTICE_MS < DRAIN_TIMEOUT_MS
 assert DRAIN_TIMEOUT_MS + DRAIN_FLUSH_MS + SPOOL_FLUSH_MS + SPANS_FLUSH_MS < GONE_MS, (
     "a drained program is gone in 5 s"
 )
-assert SPANS_BATCH < SPANS_HELD
+assert SPANS_BATCH_MAX < SPANS_HELD_MAX

@@ -10,16 +10,15 @@ from typing import Final
 
 from attrs import frozen
 
+from contracts import openapi_parts as parts
 from contracts.chat import ChatRequest, ChatResponse, ErrorBody
 from contracts.events import EVENTS
 from contracts.generation import GenerateRequest, GenerateResponse
 from contracts.reasons import ReasonCode
-from contracts.rules import REQUEST_ID, TRACE_ID
 from contracts.schema import DIALECT, Definitions, Schema
+from contracts.sessions import FeedbackRequest, SessionResponse
 
 VERSION: Final = "v1"
-_TEXT: Final[Schema] = {"type": "string"}
-_ANY_OBJECT: Final[Schema] = {"type": "object"}
 _GENERAL: Final = (
     "Every error body is JSON, 404 and 405 included. HEAD answers as GET, OPTIONS with 204 and "
     "`Allow`. Laws between fields stand in the descriptions of their schemas."
@@ -39,6 +38,25 @@ class Call:
 
 
 @frozen
+class Other:
+    """A call that asks no question. Without a `response` it is answered 204."""
+
+    method: str
+    path: str
+    operation: str
+    summary: str
+    request: type | None = None
+    response: type | None = None
+
+
+_SESSIONS: Final = (
+    Other("get", "/sessions/{id}", "readSession", "Read a session", response=SessionResponse),
+    Other("delete", "/sessions/{id}", "eraseSession", "Erase a session with all its turns"),
+    Other("post", "/feedback", "rate", "Say what an answer was worth", request=FeedbackRequest),
+)
+
+
+@frozen
 class Service:
     """One program: where it listens unless told otherwise, and what it answers."""
 
@@ -47,7 +65,9 @@ class Service:
     port: int
     about: str
     calls: tuple[Call, ...]
+    others: tuple[Other, ...] = ()
     has_page: bool = False
+    takes_owner: bool = False
     not_codes: frozenset[ReasonCode] = frozenset()
 
 
@@ -65,6 +85,7 @@ SERVICES: Final = (
             _chat("/chat", "chat", "Ask a question"),
             _chat("/v1/chat", "chatV1", "Ask a question; the same as /chat"),
         ),
+        _SESSIONS,
         has_page=True,
     ),
     Service(
@@ -73,6 +94,8 @@ SERVICES: Final = (
         8001,
         "Retrieves passages, then has the gateway answer from them. Not meant for clients.",
         (_chat("/chat", "chat", "Retrieve, then answer"),),
+        _SESSIONS,
+        takes_owner=True,
     ),
     Service(
         "llmgw",
@@ -103,8 +126,11 @@ def documents() -> dict[str, Schema]:
 def document(service: Service) -> Schema:
     """The whole document of one service."""
     schemas = Definitions("#/components/schemas/")
-    errors = _errors(service, schemas)
-    paths = {call.path: {"post": _post(call, schemas, errors)} for call in service.calls}
+    errors, elsewhere = _errors(service, schemas), _errors_elsewhere(service, schemas)
+    paths = {call.path: {"post": _post(service, call, schemas, errors)} for call in service.calls}
+    for other in service.others:
+        operations = paths.setdefault(other.path, {})
+        operations[other.method] = _other(service, other, schemas, elsewhere)
     paths |= {path: {"get": operation} for path, operation in _gets(service, schemas).items()}
     return {
         "openapi": "3.1.0",
@@ -121,38 +147,78 @@ def document(service: Service) -> Schema:
         "paths": paths,
         "components": {
             "schemas": schemas.in_order(),
-            "responses": errors,
+            "responses": errors | elsewhere,
             "parameters": _parameters(service),
-            "headers": _HEADERS,
-            "securitySchemes": _SECURITY,
+            "headers": parts.HEADERS,
+            "securitySchemes": parts.SECURITY,
         },
     }
 
 
-def codes_by_status(codes: Iterable[ReasonCode]) -> dict[int, list[ReasonCode]]:
+def codes_by_status(
+    statuses: Iterable[tuple[ReasonCode, int | None]],
+) -> dict[int, list[ReasonCode]]:
     """The codes that are errors, under the HTTP status that each has, lowest first."""
     found: dict[int, list[ReasonCode]] = {}
-    for code in codes:
-        if code.http is not None:
-            found.setdefault(code.http, []).append(code)
+    for code, status in statuses:
+        if status is not None:
+            found.setdefault(status, []).append(code)
     return dict(sorted(found.items()))
 
 
 def _parameters(service: Service) -> Schema:
     streams = any(call.stream_in_query for call in service.calls)
-    return {**({"stream": _STREAM_PARAMETER} if streams else {}), **_HEADER_PARAMETERS}
+    return {
+        **({"stream": parts.STREAM_PARAMETER} if streams else {}),
+        **({"id": parts.ID_PARAMETER} if service.others else {}),
+        **_headers_of(service),
+    }
 
 
-def _post(call: Call, schemas: Definitions, errors: Schema) -> Schema:
-    names = [*(["stream"] if call.stream_in_query else []), *_HEADER_PARAMETERS]
+def _headers_of(service: Service) -> dict[str, Schema]:
+    return {**parts.HEADER_PARAMETERS, **(parts.OWNER_PARAMETER if service.takes_owner else {})}
+
+
+def _asked(names: Iterable[str], request: type | None, schemas: Definitions) -> Schema:
+    asked: Schema = {"parameters": [{"$ref": f"#/components/parameters/{name}"} for name in names]}
+    if request is not None:
+        content = {"application/json": {"schema": schemas.refer(request)}}
+        asked["requestBody"] = {"required": True, "content": content}
+    return asked
+
+
+def _other(service: Service, other: Other, schemas: Definitions, errors: Schema) -> Schema:
+    names = [*(["id"] if "{id}" in other.path else []), *_headers_of(service)]
+    without_body = {_elsewhere(status) for status in _OF_BODIES} if other.request is None else ()
+    return {
+        "operationId": other.operation,
+        "summary": other.summary,
+        **_asked(names, other.request, schemas),
+        "responses": {
+            **_outcome(other, schemas),
+            **{
+                name.removeprefix(_elsewhere("")): {"$ref": f"#/components/responses/{name}"}
+                for name in errors
+                if name not in without_body
+            },
+        },
+    }
+
+
+def _outcome(other: Other, schemas: Definitions) -> Schema:
+    told = {"description": other.summary, "headers": _headers("x-request-id", "x-trace-id")}
+    if other.response is None:
+        return {"204": told}
+    content = {"application/json": {"schema": schemas.refer(other.response)}}
+    return {"200": {**told, "content": content}}
+
+
+def _post(service: Service, call: Call, schemas: Definitions, errors: Schema) -> Schema:
+    names = [*(["stream"] if call.stream_in_query else []), *_headers_of(service)]
     return {
         "operationId": call.operation,
         "summary": call.summary,
-        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in names],
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": schemas.refer(call.request)}},
-        },
+        **_asked(names, call.request, schemas),
         "responses": {
             "200": _answer(call, schemas),
             **{status: {"$ref": f"#/components/responses/{status}"} for status in errors},
@@ -167,7 +233,7 @@ def _answer(call: Call, schemas: Definitions) -> Schema:
         "content": {
             "application/json": {"schema": schemas.refer(call.response)},
             "text/event-stream": {
-                "schema": {**_TEXT, "description": _STREAM},
+                "schema": {**parts.TEXT, "description": parts.STREAM},
                 "x-events": {name: schemas.refer(kind) for name, kind in EVENTS.items()},
             },
         },
@@ -177,14 +243,27 @@ def _answer(call: Call, schemas: Definitions) -> Schema:
 def _errors(service: Service, schemas: Definitions) -> Schema:
     # Whoever posts to a path that takes POST is never told that the method is wrong.
     never = service.not_codes | {ReasonCode.INPUT_METHOD}
-    found = codes_by_status(code for code in ReasonCode if code not in never)
+    found = codes_by_status((code, code.http) for code in ReasonCode if code not in never)
     return {str(status): _error(status, codes, schemas) for status, codes in found.items()}
+
+
+def _errors_elsewhere(service: Service, schemas: Definitions) -> Schema:
+    if not service.others:
+        return {}
+    # No model is called; and whoever calls no next hop for it cannot be failed by one.
+    never = {ReasonCode.INPUT_METHOD, *_QUEUEING, *(_HOPS if service.takes_owner else ())}
+    found = codes_by_status((code, code.elsewhere) for code in ReasonCode if code not in never)
+    return {_elsewhere(s): _error(s, codes, schemas) for s, codes in found.items()}
+
+
+def _elsewhere(status: object) -> str:
+    return f"elsewhere-{status}"
 
 
 def _error(status: int, codes: list[ReasonCode], schemas: Definitions) -> Schema:
     among = [str(code) for code in codes]
     only_these = {"properties": {"error": {"properties": {"code": {"enum": among}}}}}
-    names = ["x-request-id", "x-trace-id", *(["retry-after"] if status in _PAUSED else [])]
+    names = ["x-request-id", "x-trace-id", *(["retry-after"] if status in parts.PAUSED else [])]
     return {
         "description": "; ".join(f"{code}: {code.when}" for code in codes),
         "headers": _headers(*names),
@@ -195,17 +274,17 @@ def _error(status: int, codes: list[ReasonCode], schemas: Definitions) -> Schema
 
 
 def _gets(service: Service, schemas: Definitions) -> dict[str, Schema]:
-    html, own = ("text/html", _TEXT), ("application/json", _ANY_OBJECT)
+    html, own = ("text/html", parts.TEXT), ("application/json", parts.ANY_OBJECT)
     page = {
         "/": _get("page", "The chat page", schemas, {"200": html}),
         "/docs": _get("docs", "This document as a page", schemas, {"200": html}),
         "/openapi.json": _get("openapi", "This document", schemas, {"200": own}),
     }
-    ready = ("application/json", _READINESS)
+    ready = ("application/json", parts.READINESS)
     return {
         **(page if service.has_page else {}),
         "/health": _get(
-            "health", "Whether it answers", schemas, {"200": ("application/json", _HEALTH)}
+            "health", "Whether it answers", schemas, {"200": ("application/json", parts.HEALTH)}
         ),
         "/ready": _get(
             "ready",
@@ -214,7 +293,7 @@ def _gets(service: Service, schemas: Definitions) -> dict[str, Schema]:
             {"200": ready, "503": ready},
         ),
         "/metrics": _get(
-            "metrics", "Figures for Prometheus", schemas, {"200": ("text/plain", _TEXT)}
+            "metrics", "Figures for Prometheus", schemas, {"200": ("text/plain", parts.TEXT)}
         ),
     }
 
@@ -242,57 +321,6 @@ def _headers(*names: str) -> Schema:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _header(name: str, schema: Schema, description: str) -> Schema:
-    return {"name": name, "in": "header", "description": description, "schema": schema}
-
-
-_PAUSED: Final = frozenset({429, 503})
-_STREAM: Final = (
-    "Server-sent events: `meta sources? citations? delta* error? done`. Each is `event: NAME` and "
-    "one `data:` line of JSON, whose schema `x-events` gives; comment lines are heartbeats."
-)
-# A header that cannot be used is replaced, not refused: its schema takes any text.
-_HEADER_PARAMETERS: Final = {
-    "x-request-id": _header("x-request-id", _TEXT, f"Names the call: {REQUEST_ID.form}."),
-    "traceparent": _header("traceparent", _TEXT, "W3C trace context; gives the trace id."),
-    "x-trace-id": _header(
-        "x-trace-id", _TEXT, f"The trace id where there is no traceparent: {TRACE_ID.form}."
-    ),
-    "x-deadline-ms": _header(
-        "x-deadline-ms",
-        {"type": "integer", "minimum": 0, "maximum": 10**15 - 1},
-        "Whole milliseconds that the caller will still wait; 0 is answered with 504.",
-    ),
-}
-_STREAM_PARAMETER: Final[Schema] = {
-    "name": "stream",
-    "in": "query",
-    "description": "Stream the answer; `options.stream` says the same.",
-    "schema": {"type": "boolean", "default": False},
-}
-_HEADERS: Final[Schema] = {
-    "x-request-id": {"required": True, "schema": {**_TEXT, **REQUEST_ID.schema()}},
-    "x-trace-id": {"required": True, "schema": {**_TEXT, **TRACE_ID.schema()}},
-    "retry-after": {
-        "description": "Whole seconds to wait before asking again, where they are known.",
-        "schema": {"type": "integer", "minimum": 0},
-    },
-}
-_SECURITY: Final[Schema] = {
-    "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
-    "bearer": {"type": "http", "scheme": "bearer"},
-}
-
-
-def _object(**properties: Schema) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-_HEALTH: Final = _object(status={"type": "string", "enum": ["ok"]}, service=_TEXT)
-_READINESS: Final = _object(
-    ready={"type": "boolean"},
-    checks={
-        "type": "object",
-        "additionalProperties": _object(ok={"type": "boolean"}, detail=_TEXT),
-    },
-)
+_OF_BODIES: Final = (408, 413, 415)
+_QUEUEING: Final = (ReasonCode.ADMISSION_QUEUE_FULL, ReasonCode.ADMISSION_QUEUE_TIMEOUT)
+_HOPS: Final = tuple(code for code in ReasonCode if code.startswith("HOP_"))

@@ -1,7 +1,7 @@
 # ruff: noqa: E501 - a row of the table is one line, so that the table can be read as one.
 """Why an answer is not `ok`: the closed set of reason codes, one row each (CONTRACT §7).
 
-Every column a program needs stands in the row: the HTTP status, whether the code may end an
+Every column a program needs stands in the row: the HTTP statuses, whether the code may end an
 answer as a `fallback`, the message a person sees, what to do next, whether the gateway may try
 again by itself, and in which modes it can occur. Nothing computes these anywhere else.
 """
@@ -60,6 +60,7 @@ class Modes(Enum):
 class _Row(NamedTuple):
     code: str
     http: int | None
+    elsewhere: int | None
     fallback: bool
     message: MessageKey | None
     retry: bool
@@ -69,18 +70,24 @@ class _Row(NamedTuple):
 
 def _error(code: str, http: int, message: MessageKey, when: str, *, fallback: bool = False) -> _Row:
     """An error with an HTTP status; `fallback` where it may also end an answer (CONTRACT §7)."""
-    return _Row(code, http, fallback, message, False, Modes.BOTH, when)
+    return _Row(code, http, http, fallback, message, False, Modes.BOTH, when)
 
 
 def _fallback(
-    code: str, message: MessageKey, when: str, *, retry: bool = False, modes: Modes = Modes.BOTH
+    code: str,
+    message: MessageKey,
+    when: str,
+    *,
+    retry: bool = False,
+    modes: Modes = Modes.BOTH,
+    elsewhere: int | None = None,
 ) -> _Row:
-    return _Row(code, None, True, message, retry, modes, when)
+    return _Row(code, None, elsewhere, True, message, retry, modes, when)
 
 
 def _logged(code: str, when: str, *, modes: Modes = Modes.BOTH) -> _Row:
     """Nobody is left to be told: the code stands in the log only."""
-    return _Row(code, None, False, None, False, modes, when)
+    return _Row(code, None, None, False, None, False, modes, when)
 
 
 SOURCES, BUSY = MessageKey.SOURCES, MessageKey.BUSY
@@ -88,9 +95,13 @@ UNVERIFIED, REQUEST = MessageKey.UNVERIFIED, MessageKey.REQUEST
 
 
 class ReasonCode(StrEnum):
-    """One reason, and its row of the table as attributes."""
+    """One reason, and its row of the table as attributes.
+
+    `http` is its status where it refuses a question, `elsewhere` where it ends any other call.
+    """
 
     http: int | None
+    elsewhere: int | None
     fallback: bool
     message: MessageKey | None
     retry: bool
@@ -101,6 +112,7 @@ class ReasonCode(StrEnum):
         cls,
         code: str,
         http: int | None,
+        elsewhere: int | None,
         fallback: bool,
         message: MessageKey | None,
         retry: bool,
@@ -110,7 +122,8 @@ class ReasonCode(StrEnum):
         """One member from its row."""
         member = str.__new__(cls, code)
         member._value_ = code
-        member.http, member.fallback, member.message = http, fallback, message
+        member.http, member.elsewhere = http, elsewhere
+        member.fallback, member.message = fallback, message
         member.retry, member.modes, member.when = retry, modes, when
         return member
 
@@ -134,7 +147,7 @@ class ReasonCode(StrEnum):
     INPUT_METHOD = _error("INPUT_METHOD", 405, REQUEST, "the path does not take this method")
     INPUT_FORBIDDEN = _error("INPUT_FORBIDDEN", 403, REQUEST, "origin not allowed")
     INPUT_UNAUTHORIZED = _error("INPUT_UNAUTHORIZED", 401, REQUEST, "key missing or wrong")
-    INPUT_NOT_FOUND = _error("INPUT_NOT_FOUND", 404, REQUEST, "unknown path or session")
+    INPUT_NOT_FOUND = _error("INPUT_NOT_FOUND", 404, REQUEST, "unknown path, session or turn")
     ADMISSION_RATE_LIMITED = _error("ADMISSION_RATE_LIMITED", 429, BUSY, "per-key rate; Retry-After", fallback=True)
     ADMISSION_QUEUE_FULL = _error("ADMISSION_QUEUE_FULL", 503, BUSY, "no slot, queue full; Retry-After", fallback=True)
     ADMISSION_QUEUE_TIMEOUT = _error("ADMISSION_QUEUE_TIMEOUT", 503, BUSY, "waited too long for a slot", fallback=True)
@@ -146,10 +159,11 @@ class ReasonCode(StrEnum):
     RAG_TIMEOUT = _fallback("RAG_TIMEOUT", BUSY, "search over its limit")
     RAG_BAD_RESPONSE = _fallback("RAG_BAD_RESPONSE", BUSY, "search engine's answer not understood, or partial")
     RAG_INDEX_NOT_READY = _fallback("RAG_INDEX_NOT_READY", BUSY, "index missing or being built")
-    HOP_UNREACHABLE = _fallback("HOP_UNREACHABLE", BUSY, "next hop refused, unresolvable, or not connected in time")
-    HOP_TIMEOUT = _fallback("HOP_TIMEOUT", BUSY, "this hop's own deadline")
-    HOP_DISCONNECTED = _fallback("HOP_DISCONNECTED", BUSY, "next hop's stream ended without done, or its body was cut")
-    HOP_PROTOCOL_ERROR = _fallback("HOP_PROTOCOL_ERROR", BUSY, "next hop broke this contract")
+    STORE_UNAVAILABLE = _fallback("STORE_UNAVAILABLE", BUSY, "what is kept of conversations cannot be read or changed, or not in time", elsewhere=503)
+    HOP_UNREACHABLE = _fallback("HOP_UNREACHABLE", BUSY, "next hop refused, unresolvable, or not connected in time", elsewhere=502)
+    HOP_TIMEOUT = _fallback("HOP_TIMEOUT", BUSY, "this hop's own deadline", elsewhere=504)
+    HOP_DISCONNECTED = _fallback("HOP_DISCONNECTED", BUSY, "next hop's stream ended without done, or its body was cut", elsewhere=502)
+    HOP_PROTOCOL_ERROR = _fallback("HOP_PROTOCOL_ERROR", BUSY, "next hop broke this contract", elsewhere=502)
     PROVIDER_UNREACHABLE = _fallback("PROVIDER_UNREACHABLE", BUSY, "DNS, refused", retry=True)
     PROVIDER_CONNECT_TIMEOUT = _fallback("PROVIDER_CONNECT_TIMEOUT", BUSY, "not connected in time", retry=True)
     PROVIDER_TLS_ERROR = _fallback("PROVIDER_TLS_ERROR", BUSY, "the TLS handshake or the certificate failed")

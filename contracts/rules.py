@@ -11,6 +11,8 @@ from typing import Protocol
 
 from attrs import frozen
 
+from contracts.limits import SESSION_ID_CHARS
+
 
 class Rule(Protocol):
     """One rule about one field."""
@@ -109,4 +111,12 @@ class NotNull:
 
 REQUEST_ID = Matches(r"[A-Za-z0-9._-]{1,128}", "1 to 128 of A-Z a-z 0-9 . _ -")
 TRACE_ID = Matches(r"(?!0{32})[0-9a-f]{32}", "32 lower-case hex digits, not all zero")
+SESSION_ID = Matches(
+    rf"[A-Za-z0-9_-]{{1,{SESSION_ID_CHARS}}}", f"1 to {SESSION_ID_CHARS} of A-Z a-z 0-9 _ -"
+)
+SESSION_OWNER = Matches(r"[0-9a-f]{16,64}", "16 to 64 lower-case hex digits")
+INSTANT = Matches(
+    "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z",
+    "a time in UTC with milliseconds, like 2026-01-31T12:00:00.000Z",
+)
 ALIAS = Matches(r"c[1-9][0-9]{0,2}", "c1, c2, …")

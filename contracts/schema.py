@@ -19,6 +19,7 @@ from contracts.codec import rules_of
 from contracts.events import EVENTS
 from contracts.generation import GenerateRequest, GenerateResponse
 from contracts.rules import NotNull
+from contracts.sessions import FeedbackRequest, SessionResponse
 
 Schema = dict[str, object]
 
@@ -27,6 +28,8 @@ BODIES: dict[str, type] = {
     "chat-request": ChatRequest,
     "chat-response": ChatResponse,
     "error-body": ErrorBody,
+    "feedback-request": FeedbackRequest,
+    "session-response": SessionResponse,
     "generate-request": GenerateRequest,
     "generate-response": GenerateResponse,
     **{f"event-{name}": kind for name, kind in EVENTS.items()},

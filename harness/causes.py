@@ -24,11 +24,13 @@ from fakes.openai_compat_server.scenario import Ends, Face, Scenario, both
 from harness.attempts import ATTEMPTS
 from harness.hop_faults import FAULTS
 from harness.locks import CLIENT_KEY, KEYS, OTHER_CLIENT_KEY, QS_KEY, RATES, STRANGERS_KEY
+from harness.memory_store import MemoryStore
 from harness.plans import Call, Drain, HopFaultAt, Names, Plan
 from harness.topics import BY_QUESTION
 from qs.retrieval.port import Hit, IndexState, RetrievalFault
+from qs.store.port import StoreFault, Transcript
 
-Kind = Literal["model", "search", "client", "rate", "hop", "drain", "attempts"]
+Kind = Literal["model", "search", "store", "client", "rate", "hop", "drain", "attempts"]
 
 
 @frozen
@@ -130,6 +132,46 @@ _SEARCH_ROWS: Final = (
 SEARCHES: Final[Mapping[str, Search]] = {row.name: row for row in _SEARCH_ROWS}
 
 
+@frozen
+class Stored:
+    """One row: what befalls the store when it is asked for a session."""
+
+    name: str
+    about: str
+    ends: Ends
+    silent_s: float = 0.0
+
+
+_STORE_ROWS: Final = (
+    Stored("down", "the store cannot be asked", both(ReasonCode.STORE_UNAVAILABLE)),
+    Stored(
+        "silent", "the store says nothing for a minute", both(ReasonCode.STORE_UNAVAILABLE), 60.0
+    ),
+)
+STORES: Final[Mapping[str, Stored]] = {row.name: row for row in _STORE_ROWS}
+
+
+@define
+class PlannedStore(MemoryStore):
+    """A store in memory that fails where the plan says so, for sessions of these ids."""
+
+    faults: Mapping[str, str] = field(factory=dict)  # a row's name, by session
+    performed: list[tuple[str, str]] = field(factory=list)
+
+    async def read(self, session_id: str, owner: str, newest: int) -> Transcript | None:
+        row = STORES.get(self.faults.get(session_id, ""))
+        if row is not None:
+            self.performed.append((session_id, row.name))
+            await trio.sleep(row.silent_s)
+            raise StoreFault("as the plan says")
+        return await MemoryStore.read(self, session_id, owner, newest)
+
+
+def session_of_before(call: Call) -> str:
+    """The id that a call names when the store is to fail for it."""
+    return f"{call.topic + 1:032x}"
+
+
 @define
 class PlannedRetriever:
     """A search engine that finds each topic's passages, and fails where the plan says so.
@@ -184,6 +226,8 @@ def causes() -> Iterator[Cause]:
         yield Cause("attempts", row.name, row.ends, row.make)
     for search in SEARCHES.values():
         yield Cause("search", search.name, search.ends, _of_call(Call(search=search.name)))
+    for stored in STORES.values():
+        yield Cause("store", stored.name, stored.ends, _of_call(Call(store=stored.name)))
     for client in CLIENTS.values():
         yield Cause("client", client.name, client.ends, _of_call(Call(client=client.name)))
     for rated in RATES.values():
@@ -208,6 +252,7 @@ def names() -> Names:
         models=tuple(row.name for row in rows if row.face is Face.ANSWER),
         servers=tuple(row.name for row in rows if row.face is Face.LISTENER),
         searches=tuple(SEARCHES),
+        stores=tuple(STORES),
         clients=tuple(CLIENTS),
         hop_faults=tuple(FAULTS),
         dialects=tuple(DIALECTS),

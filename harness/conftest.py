@@ -8,7 +8,7 @@ from harness.run_log import RunLog
 
 # Targets of their own: other people's clients, the contract suite, and what only processes or real
 # servers show.
-collect_ignore = ["backends", "clients", "contracts", "faults", "scenarios"]
+collect_ignore = ["backends", "clients", "contracts", "faults", "scenarios", "web"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -65,6 +65,8 @@ def _performed(evidence: Evidence) -> Iterator[str]:
         yield kind + link.fault
     for _, name in evidence.searches:
         yield f"search/{name}"
+    for _, name in evidence.stores:
+        yield f"store/{name}"
     for seen in evidence.seen():
         if seen.call.client and seen.exchange is not None:
             yield f"client/{seen.call.client}"

@@ -5,17 +5,19 @@ the address of the BFF.
 """
 
 import json
+import re
 
 import httpx
 import trio
 from attrs import define, field, frozen
 
-from harness.causes import CLIENTS, Asking
+from harness.causes import CLIENTS, Asking, session_of_before
 from harness.evidence import CUT, LEFT, request_id, word_of
 from harness.plans import Call
 from harness.topics import EARLIER, OFF_TOPIC, TOPICS
 from hop.exchange import RequestBytes, ResponseBytes
 
+_SESSION = re.compile(rb'"session_id":"([0-9a-f]{32})"')
 _STALL_S = 30.0
 _OUT_OF_PATIENCE_S = 120.0
 
@@ -29,13 +31,24 @@ class Answer:
     body: bytes = b""
     word: str = LEFT
 
+    @property
+    def session_id(self) -> str | None:
+        """The session that it is of, where that was told."""
+        told = _SESSION.search(self.body)
+        return told[1].decode() if told else None
+
 
 async def perform(
-    client: httpx.AsyncClient, base_url: str, call: Call, number: int, key: str = ""
+    client: httpx.AsyncClient,
+    base_url: str,
+    call: Call,
+    number: int,
+    key: str = "",
+    session_id: str | None = None,
 ) -> Answer:
     """Ask, and behave as the call says. Raises nothing that a server can bring about.
 
-    `key` is what its clients were given, if anything.
+    `key` is what its clients were given, if anything; `session_id` the session that it continues.
     """
     row = CLIENTS.get(call.client)
     patience_s = _OUT_OF_PATIENCE_S if call.leaves_after_s is None else call.leaves_after_s
@@ -43,13 +56,14 @@ async def perform(
         patience_s = min(patience_s, row.leaves_after_s)
     with trio.move_on_after(patience_s):
         try:
-            return await _asked(client, base_url, asking_of(call, key), call, number)
+            asking = asking_of(call, key, session_id)
+            return await _asked(client, base_url, asking, call, number)
         except httpx.TransportError:
             return Answer(word=CUT)
     return Answer()
 
 
-def asking_of(call: Call, key: str = "") -> Asking:
+def asking_of(call: Call, key: str = "", session_id: str | None = None) -> Asking:
     """The request that a call sends; its key in the one header, or in both that can hold it."""
     question = OFF_TOPIC if call.topic < 0 else TOPICS[call.topic].question
     body = json.dumps({"message": {"role": "user", "content": question}}).encode()
@@ -63,6 +77,9 @@ def asking_of(call: Call, key: str = "") -> Asking:
         asking = asking.with_fields(options=options)
     if call.history:
         asking = asking.with_fields(history=earlier(call.history))
+    named = session_of_before(call) if call.store else session_id
+    if named is not None:
+        asking = asking.with_fields(session_id=named)
     if call.deadline_ms is not None:
         asking = asking.with_header("x-deadline-ms", str(call.deadline_ms))
     if key:

@@ -73,6 +73,9 @@ class Evidence:
     at_rest: AtRest
     recovered: str | None
     calls_end_at: float = field(kw_only=True)
+    stores: tuple[tuple[str, str], ...] = ()  # session, and what befell the store
+    # Of each turn in the store: the call, its session, how it ended. None: nobody looked.
+    kept: tuple[tuple[str, str, str], ...] | None = None
     told: Mapping[str, Told] = field(factory=dict, kw_only=True)  # by program; of processes none
 
     @cached_property
@@ -126,7 +129,7 @@ class Evidence:
 
     def model_calls(self, topic: Topic | None) -> tuple[ModelCall, ...]:
         question = (topic.question if topic else OFF_TOPIC).encode()
-        return tuple(call for call in self.model if question in call.request)
+        return tuple(call for call in self.model if question in _last_message(call.request))
 
     def said_in_log(self, program: str, request: str) -> Sequence[LogLine]:
         """The closing lines of a request in a program's log."""
@@ -166,6 +169,11 @@ class Seen:
     @property
     def ends_in(self) -> str:
         return last_word(self.exchange) if self.exchange else LEFT
+
+
+def _last_message(request: bytes) -> bytes:
+    """Without the history, where questions stand that were asked before."""
+    return request.rpartition(b'"role"')[2]
 
 
 def _breaks(fault: str) -> bool:

@@ -1,6 +1,7 @@
 """A `Store` in memory, for worlds: held to the same suite as the real ones (`harness/store_cases`).
 
-`fault`, where it is set, is what every call raises: a store that is down. `keeping_in_memory` is a
+`fault`, where it is set, is what every call raises: a store that is down; `silent_s` is how long it
+says nothing. `keeping_in_memory` is a
 query service's whole keeping round it: the real spool in a folder that is gone afterwards, on
 trio's clock, blocking work run inline, and no disk waited for.
 """
@@ -39,6 +40,7 @@ class MemoryStore:
     """Sessions and turns in dictionaries."""
 
     fault: StoreFault | None = None
+    silent_s: float = 0.0
     sessions: dict[str, Session] = field(factory=dict)
     turns: dict[tuple[str, str], KeptTurn] = field(factory=dict)  # by owner and request
 
@@ -90,7 +92,7 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
 
     async def _asked(self) -> None:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.silent_s)
         if self.fault is not None:
             raise self.fault
 

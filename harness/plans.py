@@ -9,7 +9,7 @@ Names are those of the catalogues: `model` of the fake's scenarios, `search` and
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import cattrs
 from attrs import asdict, evolve, field, fields_dict, frozen
@@ -20,7 +20,7 @@ PROGRAMS = ("bff", "qs", "llmgw")
 # What a call can do without, in the order in which it is tried.
 _SMALLER = (
     "model", "model_times", "search", "client", "leaves_after_s", "leaves_at_step", "at_s",
-    "citations_required", "deadline_ms", "top_k", "history", "reads_every_s",
+    "citations_required", "deadline_ms", "top_k", "history", "reads_every_s", "store", "continues",
 )  # fmt: skip
 _converter = cattrs.Converter(forbid_extra_keys=True)
 
@@ -35,7 +35,8 @@ class Call:
 
     `deadline_ms` is how long it says that it will wait, `top_k` how many passages it wants,
     `history` how many messages of `harness.topics.EARLIER` it sends along; between two reads it
-    takes `reads_every_s`.
+    takes `reads_every_s`. It `continues` the session of the call of this number, as soon as that is
+    over and told of one. `store` is what befalls the store when it names a session of before.
     """
 
     topic: int = 0
@@ -43,6 +44,7 @@ class Call:
     at_s: float = 0.0
     model: str = ""
     search: str = ""
+    store: str = ""
     client: str = ""
     leaves_after_s: float | None = None
     leaves_at_step: int | None = None
@@ -51,6 +53,7 @@ class Call:
     deadline_ms: int | None = None
     top_k: int | None = None
     history: int = 0
+    continues: int | None = None
     reads_every_s: float = 0.0
 
 
@@ -140,6 +143,7 @@ class Names:
     models: tuple[str, ...]
     servers: tuple[str, ...]
     searches: tuple[str, ...]
+    stores: tuple[str, ...]
     clients: tuple[str, ...]
     hop_faults: tuple[str, ...]
     dialects: tuple[str, ...]
@@ -151,12 +155,17 @@ def unplayable(plan: Plan, names: Names) -> Iterator[str]:
         for known, what in (
             (names.models, call.model),
             (names.searches, call.search),
+            (names.stores, call.store),
             (names.clients, call.client),
         ):
             if what not in ("", *known):
                 yield f"nothing is called {what!r}"
         if not -1 <= call.topic < len(TOPICS):
             yield f"there is no topic {call.topic}"
+        if sum((call.continues is not None, bool(call.store), bool(call.history))) > 1:
+            yield "a call has one past, or none"
+    if any(call.continues not in (None, *range(at)) for at, call in enumerate(plan.calls)):
+        yield "a call continues one that stands before it"
     topics = {call.topic for call in plan.calls}
     if len(topics) < len(plan.calls) or topics.issuperset(range(len(TOPICS))):
         yield "each call has a topic of its own, and one is left over"
@@ -172,11 +181,20 @@ def unplayable(plan: Plan, names: Names) -> Iterator[str]:
         yield f"no model server is {plan.server!r} of {plan.dialect!r}"
 
 
+def _without(calls: Sequence[Call], gone: int) -> Iterator[Call]:
+    """All calls but one; those that it was continued by begin anew."""
+    for at, call in enumerate(calls):
+        if at != gone:
+            of = call.continues
+            moved = None if of in (None, gone) else of - (of > gone)
+            yield evolve(call, continues=moved)
+
+
 def smaller(plan: Plan) -> Iterator[Plan]:
     """Plans with one thing less, whole calls first."""
     for at in range(len(plan.calls)):
         if len(plan.calls) > 1:
-            yield evolve(plan, calls=plan.calls[:at] + plan.calls[at + 1 :])
+            yield evolve(plan, calls=tuple(_without(plan.calls, at)))
     for at in range(len(plan.hops)):
         if len(plan.hops) > 1:
             yield evolve(plan, hops=plan.hops[:at] + plan.hops[at + 1 :])

@@ -10,7 +10,7 @@ is a leak.
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -26,7 +26,7 @@ from fakes.openai_compat_server.catalogue import CATALOGUE
 from fakes.openai_compat_server.dialects import DIALECTS
 from fakes.openai_compat_server.over_trio import serve_trio_stream
 from harness.attempts import cooldown_s
-from harness.causes import PlannedRetriever, environ_of
+from harness.causes import PlannedRetriever, PlannedStore, environ_of, session_of_before
 from harness.driver import perform
 from harness.evidence import AtRest, Evidence, ModelCall
 from harness.hop_faults import FAULTS, Breaking, Broken, HopFault, Impostor, Lost, Refused
@@ -65,12 +65,16 @@ async def _play(plan: Plan) -> Evidence:
     retriever = PlannedRetriever(
         {_question(call): call.search for call in plan.calls if call.search}
     )
+    store = PlannedStore(
+        faults={session_of_before(call): call.store for call in plan.calls if call.store}
+    )
     async with open_world(
         [],
         environ=environ_of(plan),
         behaviour=behaviour_of(plan),
         seed=plan.seed,
         search=retriever,
+        store=store,
         way=network.way,
         tls=_TLS if _is_secured(plan) else None,
     ) as world:
@@ -88,6 +92,8 @@ async def _play(plan: Plan) -> Evidence:
             wire=network.log,
             model=tuple(_model_calls(world)),
             searches=tuple(retriever.performed),
+            stores=tuple(store.performed),
+            kept=tuple(_kept(store)),
             logs={name: tuple(running.lines()) for name, running in world.programs.items()},
             at_rest=at_rest_of(world, tasks),
             recovered=recovered,
@@ -97,23 +103,39 @@ async def _play(plan: Plan) -> Evidence:
 
 
 async def _calls(plan: Plan, world: World) -> None:
+    talks = [_Talk() for call in plan.calls]
     async with trio.open_nursery() as nursery:
-        for number, call in enumerate(plan.calls):
-            nursery.start_soon(_call, world, call, number, _key_of(plan))
+        for number in range(len(plan.calls)):
+            nursery.start_soon(_call, world, plan, number, talks)
         for drain in plan.drains:
             nursery.start_soon(_drain, world, drain.program, drain.at_s)
 
 
-async def _call(world: World, call: Call, number: int, key: str) -> None:
+@define
+class _Talk:
+    """A call's session, known when it is over."""
+
+    over: trio.Event = field(factory=trio.Event)
+    session_id: str | None = None
+
+
+async def _call(world: World, plan: Plan, number: int, talks: Sequence[_Talk]) -> None:
     """Every client is one of its own, and gone for good when it has its answer."""
+    call, session_id = plan.calls[number], None
     await trio.sleep(call.at_s)
+    if call.continues is not None:
+        await talks[call.continues].over.wait()
+        session_id = talks[call.continues].session_id
     with trio.CancelScope() as patience:
         leaving = CancelAfter(call.leaves_at_step, patience)
         if call.leaves_at_step is not None:  # every step of the world is slower for it
             trio.lowlevel.add_instrument(leaving)
         async with world.network.client(timeout=None) as client:
-            await perform(client, BFF_URL, call, number, key)
+            key = _key_of(plan)
+            answer = await perform(client, BFF_URL, call, number, key, session_id)
+            talks[number].session_id = None if call.store else answer.session_id
     leaving.done = True
+    talks[number].over.set()
 
 
 async def _drain(world: World, program: str, at_s: float) -> None:
@@ -276,6 +298,11 @@ class _Tap:
     def _note(self, what: What, data: bytes = b"", size: int = 0) -> None:
         now = trio.current_time()
         self.log.records.append(Record(now, self.link, self.way, what, size or len(data), data))
+
+
+def _kept(store: PlannedStore) -> Iterator[tuple[str, str, str]]:
+    for turn in store.turns.values():
+        yield turn.asked.request_id, turn.asked.session_id, turn.ended.status
 
 
 def _model_calls(world: World) -> Sequence[ModelCall]:

@@ -53,6 +53,8 @@ PURE = (
     "llmgw/providers/toy.py",
     "llmgw/providers/openai_wire.py",
     "qs/retrieval/port.py",
+    "qs/conversation.py",
+    "qs/retrieval/followup.py",
     "qs/retrieval/query.py",
     "qs/retrieval/function_words.py",
     "qs/retrieval/relevance.py",

@@ -184,15 +184,16 @@ async def open_world(
     seed: int = 0,
     only: Sequence[str] = ("model", "llmgw", "qs", "bff"),
     search: Retriever | None = None,
+    store: MemoryStore | None = None,
     way: Callable[[str, Sever], Way] = clear_way,
     tls: Tls | None = None,
     traced: bool = True,
 ) -> AsyncIterator[World]:
     """The chain, running. `environ` is what the programs would find in theirs.
 
-    `search` stands in for the engine that finds `hits`; `way` is the network's. With `tls` the
-    model server is behind TLS, as MODEL_HOST, and the programs trust its authority alone. Spans are
-    kept where the world is `traced`.
+    `search` stands in for the engine that finds `hits`, `store` for an empty one; `way` is the
+    network's. With `tls` the model server is behind TLS, as MODEL_HOST, and the programs trust its
+    authority alone. Spans are kept where the world is `traced`.
     """
     secured = {"LLM_BASE_URL": f"https://{MODEL_HOST}/v1"} if tls else {}
     env = {**URLS, **secured, **(environ or {})}
@@ -201,7 +202,7 @@ async def open_world(
         client = await stack.enter_async_context(network.client(timeout=None))
         journal = Journal(entry_bytes_max=JOURNAL_BYTES_MAX)
         fake = Fake(behaviour or Behaviour(), tls=tls, journal=journal)
-        world = World(network, fake, FixedRetriever(hits), client)
+        world = World(network, fake, FixedRetriever(hits), client, store or MemoryStore())
         engine = search or world.retriever
         dice, span_dice = random.Random(seed), random.Random(f"spans of {seed}")
         await _Builder(world, stack, env, dice, engine, traced, span_dice).start(only)

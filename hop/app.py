@@ -1,7 +1,8 @@
 """The HTTP face every program has: `/health`, `/ready`, `/metrics`, JSON errors, and one rescue.
 
-A program adds its one POST route with `answer_calls`; whatever that raises ends here, once: a
-`Refusal` as its own error body, anything else as INTERNAL_ERROR with its cause in the log.
+A program adds what it is called for with `answer_calls` and `answer_named`; whatever those raise
+ends here, once: a `Refusal` as its own error body, anything else as INTERNAL_ERROR with its cause
+in the log.
 """
 
 import math
@@ -16,7 +17,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from contracts.chat import ErrorBody, ErrorInfo
 from contracts.codec import encode
 from contracts.reasons import ReasonCode
-from hop.incoming import Call, Outcome, Received, Refusal, receive
+from hop.incoming import Call, Outcome, Received, Refusal, receive, receive_head
 from hop.lifetime import HopApp, current_request
 from hop.log import bind_call
 from hop.metrics import CONTENT_TYPE
@@ -26,10 +27,12 @@ from hop.tracing import CallIds, ids_of
 T = TypeVar("T")
 Check = Callable[[], Awaitable[tuple[bool, str]]]
 Answer = Callable[[Call, Received[T]], Awaitable[Response]]
+AnswerNamed = Callable[[Call, str], Awaitable[Response]]
 Admit = Callable[[Call], None]
 """Whether a call is let in, by its head alone; raises Refusal. It runs before a body is read."""
 _CHECK_TIMEOUT_S = 1.0
 _OK, _NO_CONTENT = 200, 204
+_SHOWN_CHARS = 200
 _ROUTING = {NotFound: ReasonCode.INPUT_NOT_FOUND, MethodNotAllowed: ReasonCode.INPUT_METHOD}
 
 
@@ -110,22 +113,51 @@ class Route(Generic[T]):
 def answer_calls(
     app: HopApp, program: Program, route: Route[T], admit: Admit, answer: Answer[T]
 ) -> None:
-    """Serve one route: what was proved goes to `answer`, whatever goes wrong is rescued here."""
+    """Serve one route: what was proved goes to `answer`, whatever goes wrong is rescued."""
 
-    async def handle() -> Response:
+    async def handle(call: Call) -> Response:
+        admit(call)
+        received = await receive(call, route.kind, route.body_bytes, route.query)
+        return await answer(call, received)
+
+    _serve(app, program, "POST", route.path, handle)
+
+
+def answer_named(
+    app: HopApp, program: Program, method: str, path: str, admit: Admit, answer: AnswerNamed
+) -> None:
+    """Serve what is at `path` under a name, and takes no body: `answer` gets the name."""
+
+    async def handle(call: Call) -> Response:
+        admit(call)
+        receive_head(call)
+        named = call.request.view_args or {}
+        return await answer(call, str(named["name"]))
+
+    _serve(app, program, method, f"{path}/<name>", handle)
+
+
+def _serve(
+    app: HopApp,
+    program: Program,
+    method: str,
+    path: str,
+    answer: Callable[[Call], Awaitable[Response]],
+) -> None:
+    """Serve a path; whatever goes wrong is rescued here."""
+
+    async def handle(**_: str) -> Response:
         call = Call.arrive(program, current_request())
         current_request().lifetime.enter_context(call)
         try:
-            admit(call)
-            received = await receive(call, route.kind, route.body_bytes, route.query)
-            return await answer(call, received)
+            return await answer(call)
         except Refusal as refusal:
             return refuse(call, refusal)
         except Exception:
             program.log.exception("unforeseen", phase=call.phase)
             return refuse(call, Refusal(ReasonCode.INTERNAL_ERROR, "something unforeseen happened"))
 
-    app.add_url_rule(route.path, f"post {route.path}", handle, methods=["POST"])
+    app.add_url_rule(path, f"{method} {path}", handle, methods=[method])
 
 
 def refuse(call: Call, refusal: Refusal) -> Response:
@@ -138,16 +170,25 @@ def error_response(refusal: Refusal, ids: CallIds) -> Response:
     """A refusal on the wire: its HTTP status, both ids, `Retry-After` where one is known."""
     info = ErrorInfo(refusal.code, refusal.message, refusal.details)
     body = encode(ErrorBody(info, ids.trace_id, ids.request_id))
-    assert refusal.code.http is not None, f"{refusal.code} is not an HTTP error"
+    status = refusal.code.elsewhere
+    assert status is not None, f"{refusal.code} is not an HTTP error"
     headers = ids.response()
     if refusal.retry_after_ms is not None:
         headers["retry-after"] = str(math.ceil(refusal.retry_after_ms / 1000))
-    return Response(body, refusal.code.http, headers, content_type="application/json")
+    return Response(body, status, headers, content_type="application/json")
 
 
 def body_response(body: bytes, ids: CallIds) -> Response:
     """An answer that is already encoded, with both ids in its headers."""
     return Response(body, headers=ids.response(), content_type="application/json")
+
+
+def empty_response(call: Call) -> Response:
+    """That it is done, with both ids: 204."""
+    call.answers = _NO_CONTENT
+    response = Response(b"", _NO_CONTENT, call.ids.response())
+    del response.headers["content-type"], response.headers["content-length"]
+    return response
 
 
 def json_response(status: int, body: Mapping[str, object]) -> Response:
@@ -187,7 +228,7 @@ def _not_routed(program: Program, error: HTTPException) -> Response:
     response = error_response(Refusal(code, asked), ids)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["allow"] = ", ".join(sorted(error.valid_methods))
-    _closed_at_once(program, "not routed", Outcome("error", code), path=request.path[:200])
+    _closed_at_once(program, "not routed", Outcome("error", code), path=_begun(request.path))
     return response
 
 
@@ -203,3 +244,9 @@ def _closed_at_once(program: Program, event: str, ended: Outcome, **more: object
         duration_ms=0,
         ttft_ms=None,
     )
+
+
+def _begun(path: str) -> str:
+    """The path's first part: what follows may be an id, and is not for the log."""
+    first, slash, _ = path[1:_SHOWN_CHARS].partition("/")
+    return f"/{first}{slash and '/…'}"

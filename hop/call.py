@@ -1,4 +1,4 @@
-"""Calling the next hop: one POST, its body or its events, foreign exceptions mapped once.
+"""Calling the next hop: one call, its body or its events, foreign exceptions mapped once.
 
 The caller holds the deadline; only connecting has a limit of its own here. Whatever httpx raises
 becomes a `HopFault` with a HOP_* code. What came back is bytes until the contract's decoder says
@@ -116,17 +116,19 @@ class Reply:
         """Close it: after `done` the connection's end of it is near, and it can be kept."""
         await self._bytes.aclose(_LINGER_S if self._ended else 0)
 
-    async def error(self) -> "InnerError":
-        """The error body. One that breaks the contract is a HopFault."""
+    async def error(self, *, elsewhere: bool = False) -> "InnerError":
+        """The error body. One that breaks the contract is a HopFault.
+
+        `elsewhere`: of a route that answers no question, where some codes have another status.
+        """
         body = await self.body("application/json")
         with mapped():
             parsed = decode(body, ErrorBody)
-        if parsed.error.code.http != self.response.status_code:
-            detail = f"{self.response.status_code} with {parsed.error.code}"
+        code = parsed.error.code
+        if (code.elsewhere if elsewhere else code.http) != self.response.status_code:
+            detail = f"{self.response.status_code} with {code}"
             raise HopFault(ReasonCode.HOP_PROTOCOL_ERROR, detail)
-        return InnerError(
-            parsed.error.code, parsed.error.message, _retry_after_ms(self.response.headers)
-        )
+        return InnerError(code, parsed.error.message, _retry_after_ms(self.response.headers))
 
 
 @frozen
@@ -157,25 +159,32 @@ class NextHop:
     _key_refused: bool = field(default=False, init=False)  # by the last answer there was
 
     @asynccontextmanager
-    async def post(
-        self, path: str, body: bytes, headers: Mapping[str, str]
+    async def ask(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        method: str = "POST",
+        shown: str | None = None,
     ) -> AsyncIterator[Reply]:
-        """One call, open until it is left. Raises HopFault."""
+        """One call, open until it is left. `shown`: its path, for spans. Raises HopFault."""
+        typed = {"content-type": "application/json"} if body else {}
         ours = {"authorization": f"Bearer {self.api_key}"} if self.api_key else {}
         url = self.base_url + path
 
         def make() -> httpx.Request:
             return self.client.build_request(
-                "POST",
+                method,
                 url,
                 content=body,
-                headers={**headers, **part.onward(), **ours, "content-type": "application/json"},
+                headers={**headers, **part.onward(), **ours, **typed},
                 timeout=httpx.Timeout(None, connect=self.connect_timeout_s),
             )
 
-        with self.metrics.upstream_streams.track_inprogress(), span("POST", "client") as part:
-            part.set("http.request.method", "POST")
-            part.set("url.full", url)
+        with self.metrics.upstream_streams.track_inprogress(), span(method, "client") as part:
+            part.set("http.request.method", method)
+            part.set("url.full", self.base_url + (shown or path))
             at(part, url)
             with mapped():
                 reply = Reply(ResponseBytes(await send(self.client, make)))

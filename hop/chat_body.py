@@ -13,7 +13,7 @@ def chat_response(collector: Collector) -> ChatResponse:
         version="v1",
         trace_id=collector.call.ids.trace_id,
         request_id=collector.call.ids.request_id,
-        session_id=None,
+        session_id=collector.call.session_id,
         status=done.status,
         reason_code=done.reason_code,
         message_key=done.message_key,

@@ -5,7 +5,7 @@ that names each place. `Call` is entered for the request's whole lifetime and wr
 closing log line, its figures and its span when the last byte is out or the client is gone.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 import trio
@@ -72,7 +72,9 @@ class Call:
     caller: str = ""  # whose key it came with, as `hop.keys` names it; never logged
     phase: str = "receiving"
     deadline: Deadline = field(init=False)
+    session_id: str | None = None  # of the session that it is part of, where there is one
     streaming: bool = False
+    answers: int = _STATUS_OK  # the status of what is no error
     outcome: Outcome | None = None
     first_delta_at: float | None = None
     last_delta_at: float | None = None
@@ -164,7 +166,7 @@ class Call:
         )
         self.program.log.info(
             "call ended",
-            path=self.request.path,
+            path=_route(self.request),
             status=outcome.status,
             reason_code=outcome.reason_code,
             phase=self.phase,
@@ -177,9 +179,9 @@ class Call:
     def _end_span(self, span: Span, outcome: Outcome) -> None:
         span.set("http.request.method", self.request.method)
         span.set("url.scheme", self.request.scheme)
-        span.set("url.path", self.request.path)
+        span.set("url.path", _route(self.request))
         span.set("http.route", span.name.partition(" ")[2])
-        span.set("http.response.status_code", _http_of(outcome))
+        span.set("http.response.status_code", _http_of(outcome, self.answers))
         span.set("bsl.request_id", self.ids.request_id)
         span.set("bsl.status", outcome.status)
         span.set("bsl.reason_code", outcome.reason_code)
@@ -199,18 +201,28 @@ class Received(Generic[T]):
 
 async def receive(call: Call, kind: type[T], body_bytes: int, query: frozenset[str]) -> Received[T]:
     """What the call asks, proved. `query`: the keys it may have. Raises Refusal."""
-    if call.program.drain.draining:
-        raise shutting_down()
+    violations = _received_head(call, query)
     body = await _body(call, body_bytes)
-    violations = [*_head_violations(call.request, query)]
     try:
         received = Received(decode(body, kind), "true" in call.request.args.getlist("stream"))
     except ContractViolation as violation:
         total = len(violations) + violation.total
-        raise _invalid([*violations, *violation.violations], total) from None
+        raise _refused([*violations, *violation.violations], total) from None
     if violations:
-        raise _invalid(violations, len(violations))
+        raise invalid(violations)
     return received
+
+
+def receive_head(call: Call) -> None:
+    """Prove a call that has neither a body nor a query. Raises Refusal."""
+    if violations := _received_head(call, frozenset()):
+        raise invalid(violations)
+
+
+def _received_head(call: Call, query: frozenset[str]) -> list[Violation]:
+    if call.program.drain.draining:
+        raise shutting_down()
+    return [*_head_violations(call.request, query)]
 
 
 def known_caller(call: Call, keys: Keys) -> None:
@@ -227,11 +239,11 @@ def known_caller(call: Call, keys: Keys) -> None:
     call.caller = caller
 
 
-def _http_of(outcome: Outcome) -> int | None:
+def _http_of(outcome: Outcome, answers: int) -> int | None:
     """The status that was answered; None where nobody was there to be answered."""
     if outcome.status == "error" and outcome.reason_code is not None:
-        return outcome.reason_code.http
-    return _STATUS_OK if outcome.status in ("ok", "fallback") else None
+        return outcome.reason_code.elsewhere
+    return answers if outcome.status in ("ok", "fallback") else None
 
 
 def _name_of(request: HopRequest) -> str:
@@ -258,7 +270,12 @@ def _head_violations(request: HopRequest, query: frozenset[str]) -> Iterator[Vio
         yield Violation(_DEADLINE, str(violation))
 
 
-def _invalid(violations: list[Violation], total: int) -> Refusal:
+def invalid(violations: Sequence[Violation]) -> Refusal:
+    """The refusal of a request that is wrong in these places."""
+    return _refused(violations, len(violations))
+
+
+def _refused(violations: Sequence[Violation], total: int) -> Refusal:
     """The refusal that lists these violations, of which there were `total` in all."""
     details = [Detail(violation.path, violation.problem) for violation in violations]
     listed = details[:VIOLATIONS_LISTED]
@@ -266,6 +283,12 @@ def _invalid(violations: list[Violation], total: int) -> Refusal:
     places = "1 place" if total == 1 else f"{total} places"
     message = f"the request breaks the contract in {places}{more}"
     return Refusal(ReasonCode.INPUT_INVALID, message, listed)
+
+
+def _route(request: HopRequest) -> str:
+    """The path as it is served: an id in it may be all that it takes to read a session."""
+    rule = request.url_rule
+    return request.path if rule is None else rule.rule
 
 
 async def _body(call: Call, body_bytes: int) -> bytes:

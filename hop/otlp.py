@@ -5,7 +5,7 @@
     async with exporter.running(): …                    sends while it is open, and when it ends
 
 A span that ends is put into a queue and the call goes on. What does not fit is dropped and counted:
-a collector that is slow, dead or wrong costs `SPANS_HELD` spans of memory and nothing else. A batch
+a collector that is slow, dead or wrong costs `SPANS_HELD_MAX` spans of memory, no more. A batch
 that could not be delivered stays and is tried again; one that was refused is dropped. Sending has
 an HTTP client of its own, since the program's may go through the model server's proxy, and it lives
 in a nursery that ends with the program: the last batches have `SPANS_FLUSH_MS`, or less where the
@@ -26,10 +26,10 @@ from attrs import define, field
 from contracts.limits import (
     DRAIN_FLUSH_MS,
     GONE_MS,
-    SPANS_BATCH,
+    SPANS_BATCH_MAX,
     SPANS_FLUSH_LEAST_MS,
     SPANS_FLUSH_MS,
-    SPANS_HELD,
+    SPANS_HELD_MAX,
     SPOOL_FLUSH_MS,
 )
 from hop.call import make_client
@@ -82,11 +82,11 @@ class Exporter:
 
     def keep(self, span: Span) -> None:
         """Queue a finished span, or drop it. Never blocks and never fails."""
-        if len(self._held) >= SPANS_HELD:
+        if len(self._held) >= SPANS_HELD_MAX:
             self.metrics.spans("dropped", 1)
             return
         self._held.append(span)
-        if len(self._held) >= SPANS_BATCH:
+        if len(self._held) >= SPANS_BATCH_MAX:
             self._enough.set()
 
     @asynccontextmanager
@@ -106,13 +106,13 @@ class Exporter:
                 await self._enough.wait()
             await self._send_all(client)
             self._enough = trio.Event()
-            if len(self._held) >= SPANS_BATCH:  # It was not taken: not before the next turn.
+            if len(self._held) >= SPANS_BATCH_MAX:  # It was not taken: not before the next turn.
                 await trio.sleep(EVERY_S)
 
     async def _send_all(self, client: httpx.AsyncClient) -> None:
         """Batch after batch, until nothing is left or one was not delivered."""
         while self._held:
-            batch = [self._held[place] for place in range(min(SPANS_BATCH, len(self._held)))]
+            batch = [self._held[place] for place in range(min(SPANS_BATCH_MAX, len(self._held)))]
             try:
                 status = await self._post(client, batch)
             except Exception:  # This must not end the program that it tells about.

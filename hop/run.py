@@ -107,6 +107,8 @@ async def _serve(
                 await _listen(program, app, listeners, signals)
         except CannotServe as error:
             print(f"{settings.SERVICE}: {error}", file=sys.stderr)
+            for listener in listeners:
+                await listener.aclose()
             return _EXIT_CANNOT_SERVE
     program.log.info("stopped")
     return 0

@@ -81,10 +81,10 @@ class EventSink(ABC):
         """Whether `meta` is out."""
         return self._order.state is not State.OPENING
 
-    async def begin(self, session_id: str | None = None) -> None:
+    async def begin(self) -> None:
         """Send `meta`."""
         ids = self.call.ids
-        await self.emit(Meta("v1", ids.trace_id, ids.request_id, session_id))
+        await self.emit(Meta("v1", ids.trace_id, ids.request_id, self.call.session_id))
 
     async def error(self, code: ReasonCode) -> None:
         """Send `error`, withdrawing whatever text is out."""

@@ -1,10 +1,8 @@
 """How much fits into a prompt, in tokens, and what is left out where not all of it does.
 
-The tokenizer is the model server's and unknown here, so tokens are estimated: one for every three
-bytes of UTF-8. English has four bytes to a token and more, a character of Chinese, Japanese or
-Korean is three bytes and seldom more than a token: for prose the estimate is rather too high. It
-is too low for long numbers, encoded data and scripts a model knows badly; what slips through so
-is refused by the server, or shows in its usage (PROVIDER_PROMPT_TRUNCATED).
+The tokenizer is the model server's and unknown here, so tokens are estimated (`contracts.tokens`).
+Where the estimate is too low, what slips through so is refused by the server, or shows in its usage
+(PROVIDER_PROMPT_TRUNCATED).
 
 In this order, and no further than needed: a passage over its own budget is cut; then the history
 goes, oldest message first, and with a question its answer; then passages, the last one first. The
@@ -19,11 +17,9 @@ import attrs
 from attrs import frozen
 
 from contracts.framing import FramedChunk
+from contracts.tokens import BYTES_PER_TOKEN, message_tokens, tokens
 from llmgw.providers.port import PromptMessage
 
-BYTES_PER_TOKEN: Final = 3
-# What a chat template puts round one message.
-MESSAGE_TOKENS: Final = 8
 # The two lines round a passage or a question: random hex costs a token for two characters or so.
 FRAME_TOKENS: Final = 48
 
@@ -48,11 +44,6 @@ class Fitted:
     question: PromptMessage
     left_out: str
     tokens_over: int
-
-
-def tokens(text: str) -> int:
-    """The estimate for a text."""
-    return -(-len(text.encode()) // BYTES_PER_TOKEN)
 
 
 def cut(text: str, max_tokens: int) -> str:
@@ -107,7 +98,7 @@ def _leave_out_oldest(said: list[PromptMessage]) -> int:
 
 
 def _of_message(message: PromptMessage) -> int:
-    return MESSAGE_TOKENS + tokens(message.content)
+    return message_tokens(message.content)
 
 
 def _of_chunk(chunk: FramedChunk) -> int:

@@ -1,4 +1,4 @@
-"""QS: `POST /chat` on top of one search index and one gateway."""
+"""QS: `POST /chat` on top of one search index and one gateway, and the sessions that it keeps."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,22 +11,21 @@ from quart import Response
 from contracts.chat import ChatRequest
 from contracts.codec import encode
 from contracts.limits import CHAT_BODY_BYTES
-from contracts.reasons import ReasonCode
-from hop.app import Route, answer_calls, body_response, make_app
+from contracts.sessions import FeedbackRequest
+from hop.app import Route, answer_calls, answer_named, body_response, make_app
 from hop.call import NextHop
 from hop.chat_body import chat_response
-from hop.incoming import Call, Received, Refusal, known_caller
+from hop.incoming import Call, Received
 from hop.lifetime import HopApp
 from hop.program import Program
 from hop.stream import collected, streamed
 from qs.config import QueryServiceSettings
 from qs.retrieval.engines import open_retriever
 from qs.retrieval.port import Retriever
+from qs.sessions import Sessions, known_owner
 from qs.store.keeping import Keeping, open_keeping
 from qs.store.kept import Kept
 from qs.turn import Turn
-
-SESSION_HEX = 32  # 128 random bits
 
 
 @asynccontextmanager
@@ -62,10 +61,15 @@ def make_qs(
         own={"index": index_usable, **keeping.own},
         neighbours={"llmgw": llmgw.check, **keeping.neighbours},
     )
-    chat = _Chat(settings, retriever, llmgw, keeping.kept)
+    sessions = Sessions(settings, keeping.kept)
+    chat = _Chat(settings, retriever, llmgw, keeping.kept, sessions)
     route = Route("/chat", ChatRequest, CHAT_BODY_BYTES, frozenset({"stream"}))
-    admit = partial(known_caller, keys=settings.api_keys)
+    admit = partial(known_owner, keys=settings.api_keys)
     answer_calls(app, program, route, admit, chat.answer)
+    answer_named(app, program, "GET", "/sessions", admit, sessions.read)
+    answer_named(app, program, "DELETE", "/sessions", admit, sessions.erase)
+    rated = Route("/feedback", FeedbackRequest, CHAT_BODY_BYTES)
+    answer_calls(app, program, rated, admit, sessions.rate)
     return app
 
 
@@ -75,19 +79,19 @@ class _Chat:
     retriever: Retriever
     llmgw: NextHop
     kept: Kept
+    sessions: Sessions
 
     async def answer(self, call: Call, received: Received[ChatRequest]) -> Response:
         request = received.body
         call.named(request.request_id, request.trace_id)
         stream = received.stream or request.options.stream
         call.due(self.settings.chat_timeout_ms)
-        if request.session_id is not None:
-            raise Refusal(ReasonCode.INPUT_NOT_FOUND, "no session has this id")
+        part = await self.sessions.part_of(call, request)
+        call.session_id = part.told
         required = request.options.citations_required
-        turn = Turn(self.settings, self.retriever, self.llmgw, request, stream)
-        session_id = call.program.new_hex(SESSION_HEX)
+        turn = Turn(self.settings, self.retriever, self.llmgw, request, part, stream)
         question = request.message.content
-        tell = self.kept.recorded(call, question, session_id, opens=True, tell=turn.tell)
+        tell = self.kept.recorded(call, question, part.session_id, opens=part.opens, tell=turn.tell)
         if stream:
             return await streamed(call, tell, citations_required=required)
         collector = await collected(call, tell, citations_required=required)

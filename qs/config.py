@@ -62,6 +62,7 @@ class QueryServiceSettings(HopSettings):
     NAMESPACES: ClassVar[tuple[str, ...]] = ("QS_",)
     NESTED: ClassVar[tuple[tuple[str, str], ...]] = (
         ("chat_timeout_ms", "retrieval_timeout_ms"),
+        ("chat_timeout_ms", "store_timeout_ms"),
         ("chat_timeout_ms", "hop_connect_timeout_ms"),
     )
 
@@ -119,8 +120,14 @@ class QueryServiceSettings(HopSettings):
     store_timeout_ms: int = setting(
         "QS_STORE_TIMEOUT_MS", limits.QS_STORE_TIMEOUT_MS, milliseconds, "one question to the store"
     )
+    history_tokens: int = setting(
+        "QS_HISTORY_TOKENS",
+        limits.HISTORY_TOKENS_DEFAULT,
+        integer(0, limits.HISTORY_TOKENS_MAX),
+        "how much of a session's history goes with a question, in tokens at three bytes each",
+    )
     spool_dir: str = setting(
-        "QS_SPOOL_DIR", "var/spool", name, "the folder of turns on their way to the store"
+        "QS_SPOOL_DIR", "var/spool", name, "the folder of turns that are not in the store yet"
     )
     retention_days: int = setting(
         "QS_RETENTION_DAYS",

@@ -1,4 +1,4 @@
-"""One chat turn: retrieve → gate → generate, told to a sink as events.
+"""One chat turn of a conversation: retrieve → gate → generate, told to a sink as events.
 
 What was searched is told before the model is asked. Nothing found, or nothing good enough, ends
 the turn without a model call. Every failure is a fallback with the code of the phase it fell in.
@@ -22,23 +22,33 @@ from hop.stream import EventSink
 from hop.waiting import waiting
 from qs.config import QueryServiceSettings
 from qs.llmgw_client import Generation
+from qs.retrieval.followup import FUSED_HITS, fused, queries
 from qs.retrieval.port import Hit, RetrievalFault, Retriever, best_score
+from qs.sessions import Part
 from qs.store.recorder import RecordingSink
 
 
 @frozen
 class Turn:
-    """One question and what it needs. `stream`: whether the caller wants the answer streamed."""
+    """One question, what it is part of and what it needs.
+
+    `stream`: whether the caller wants the answer streamed.
+    """
 
     settings: QueryServiceSettings
     retriever: Retriever
     llmgw: NextHop
     request: ChatRequest
+    part: Part
     stream: bool
 
     async def tell(self, sink: RecordingSink) -> None:
         """The whole turn, to `done`."""
         await sink.begin()
+        if self.part.fault is not None:
+            log = sink.call.program.log
+            log.warning("store failed", phase=sink.call.phase, detail=self.part.fault)
+            return await sink.fail(ReasonCode.STORE_UNAVAILABLE)
         try:
             with span("retrieve") as part:
                 hits = await self._retrieve(sink.call)
@@ -67,13 +77,17 @@ class Turn:
         began = call.program.now()
         limit = began + self.settings.retrieval_timeout_ms / 1000
         with trio.move_on_at(min(limit, call.deadline.at)) as scope:
-            question, top_k = self.request.message.content, self.request.options.top_k
-            with waiting():
-                hits = await self.retriever.search(question, top_k)
+            hits = await self._search(self.request.options.top_k)
         call.timings_ms["retrieval"] = round((call.program.now() - began) * 1000)
         if scope.cancelled_caught:
             raise HopFault(ReasonCode.RAG_TIMEOUT, "the search took too long")
         return hits
+
+    async def _search(self, top_k: int) -> Sequence[Hit]:
+        asked = queries(self.request.message.content, self.part.earlier)
+        many = max(top_k, FUSED_HITS) if len(asked) > 1 else top_k
+        with waiting():
+            return fused([await self.retriever.search(words, many) for words in asked], top_k)
 
     def _gate(self, hits: Sequence[Hit]) -> ReasonCode | None:
         if not hits:
@@ -90,7 +104,7 @@ class Turn:
         generation = Generation(call.ids, chunks, asked.citations_required)
         with trio.move_on_at(call.deadline.at):
             headers = call.onward_headers()
-            async with self.llmgw.post("/v1/generate", encode(asked), headers) as reply:
+            async with self.llmgw.ask("/v1/generate", headers, encode(asked)) as reply:
                 if not reply.ok:
                     raise (await reply.error()).fault()
                 relay = generation.relay_stream if asked.stream else generation.relay_body
@@ -99,10 +113,9 @@ class Turn:
 
     def _asked(self, hits: Sequence[Hit]) -> GenerateRequest:
         """What the gateway is asked; the ids and the deadline go in headers."""
-        history = [PromptMessage(turn.role, turn.content) for turn in self.request.history]
         question = PromptMessage("user", self.request.message.content)
         return GenerateRequest(
-            messages=(*history, question),
+            messages=(*self.part.history, question),
             model=self.settings.llm_model or None,
             context=Context(tuple(_chunk(hit) for hit in hits)),
             citations_required=self.request.options.citations_required,

@@ -157,6 +157,11 @@ def _arrival(code: ReasonCode) -> str:
         return f"an error with HTTP status {code.http}; {otherwise}."
     if code.http:
         return f"an error with HTTP status {code.http}."
+    if code.elsewhere:
+        return (
+            "a fallback in an HTTP 200 answer; an error with HTTP status "
+            f"{code.elsewhere} on the routes of sessions and feedback."
+        )
     if code.fallback:
         return "a fallback in an HTTP 200 answer."
     return "only in the log, because nobody is left to be told."

@@ -10,6 +10,8 @@ import { clone, label, titleOf, withText } from "./elements.js";
 import { text } from "./texts.js";
 import { Writer } from "./writing.js";
 
+/** The contract's: a passage of this length goes on. */
+const SNIPPET_MAX_CHARS = 400;
 const WIDE = matchMedia("(min-width: 64rem)");
 const panel = document.getElementById("panel");
 const list = document.getElementById("panel-list");
@@ -75,7 +77,7 @@ function card(source, number, chunkId) {
   const writer = new Writer(passage);
   writer.write(source.snippet);
   writer.end();
-  part("snippet").append(passage);
+  part("snippet").append(passage, Array.from(source.snippet).length < SNIPPET_MAX_CHARS ? "" : " …");
   part("kind").hidden = number === null || !current;
   if (current) item.ariaCurrent = "true";
   return item;

@@ -8,7 +8,7 @@
 
 import { text } from "./texts.js";
 
-const STORED_AS = "key";
+const STORED_AS = "api-key";
 /** What an HTTP header can carry; anything else was never a key. */
 const USABLE = /^[\x21-\x7e]+$/;
 const dialog = document.getElementById("key-dialog");

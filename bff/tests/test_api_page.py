@@ -36,7 +36,8 @@ def test_page_names_every_path_and_every_body(name: str) -> None:
 
 @EVERY
 def test_page_says_which_code_has_which_status(name: str) -> None:
-    for status in keys(DOCUMENTS[name], "components", "responses"):
+    for response in keys(DOCUMENTS[name], "components", "responses"):
+        status = response.rpartition("-")[2]  # one code may have another status elsewhere
         assert f"<td><code>{status}</code></td>" in PAGES[name]
     assert "<code>INPUT_TOO_LARGE</code>" in PAGES[name]
 

@@ -207,6 +207,7 @@ def test_page_keeps_the_limits_of_the_contract() -> None:
     assert constant("conversation.js", "MESSAGE_MAX_CHARS") == limits.MESSAGE_CHARS
     assert constant("conversation.js", "HISTORY_MAX_MESSAGES") == limits.HISTORY_MESSAGES
     assert constant("conversation.js", "BODY_MAX_BYTES") == limits.CHAT_BODY_BYTES
+    assert constant("panel.js", "SNIPPET_MAX_CHARS") == limits.SNIPPET_CHARS
     assert constant("events.js", "EVENT_MAX_CHARS") == limits.EVENT_BYTES
 
 

@@ -21,10 +21,12 @@ from contracts.events import CitationsProved, Delta, Done, Failed, Meta, Sources
 from contracts.generation import GenerateRequest, GenerateResponse
 from contracts.reasons import NextAction, ReasonCode
 from contracts.rules import Between, Chars, Items, Matches, NotNull
+from contracts.sessions import FeedbackRequest, SessionResponse
 
 Json = dict[str, object]
 KINDS: tuple[type, ...] = (
     *(ChatRequest, ChatResponse, ErrorBody, GenerateRequest, GenerateResponse),
+    *(SessionResponse, FeedbackRequest),
     *(Meta, SourcesFound, CitationsProved, Delta, Failed, Done),
 )
 FALLBACKS = [code for code in ReasonCode if code.fallback]
@@ -214,6 +216,20 @@ def _chat_response(value: Json, code: ReasonCode | None) -> Json:
     return {**_outcome(value, None), "citations": cited}
 
 
+def _session(value: Json, code: ReasonCode | None) -> Json:
+    turns = [_turn(turn, code) for turn in cast(list[Json], value["turns"])]
+    return {**value, "turns": turns}
+
+
+def _turn(value: Json, code: ReasonCode | None) -> Json:
+    if value["status"] is None:
+        said = value["reason_code"]
+        action = ReasonCode[str(said)].next_action if said else NextAction.NONE
+        return {**value, "answer": None, "next_action": action}
+    text = code.text if code else "It is this [c1]."
+    return {**_outcome(value, code), "answer": {"role": "assistant", "content": text}}
+
+
 def _generate_response(value: Json, code: ReasonCode | None) -> Json:
     return {**_outcome(value, code), "content": None if code else "It is this [c1]."}
 
@@ -228,6 +244,7 @@ _LAWS: dict[type, Callable[[Json, ReasonCode | None], Json]] = {
     ChatResponse: _chat_response,
     GenerateRequest: _generate_request,
     GenerateResponse: _generate_response,
+    SessionResponse: _session,
     Failed: _failed,
     Done: _outcome,
 }

@@ -148,17 +148,20 @@ def test_option_of_another_type_is_refused(key: str, literal: str, problem: str)
         ({"options": None}, "$.options", "expected an object, got null"),
         ({"odd key": 1}, '$["odd key"]', "unknown key"),
         ({"Message": 1}, "$.Message", "unknown key"),
-        (
-            {"session_id": "s", "history": [{"role": "user", "content": "x"}]},
-            "$.history",
-            "must be empty where session_id is given",
-        ),
     ],
 )
 def test_request_is_refused_at_the_place(
     change: dict[str, object], path: str, problem: str
 ) -> None:
     assert found(encoded(ASKED | change)) == [(path, problem)]
+
+
+def test_history_beside_a_session_is_refused_at_both_places() -> None:
+    both = {"session_id": "s", "history": [{"role": "user", "content": "x"}]}
+    assert found(encoded(ASKED | both)) == [
+        ("$.session_id", "must be left out where history is given"),
+        ("$.history", "must be empty where session_id is given"),
+    ]
 
 
 @pytest.mark.parametrize(

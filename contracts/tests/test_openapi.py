@@ -15,6 +15,16 @@ from contracts.reasons import ReasonCode
 ROOT = Path(openapi.__file__).parent
 PAGE = (ROOT.parent / "docs" / "contract.md").read_text("utf-8")
 DOCUMENTS = {service.name: openapi.document(service) for service in openapi.SERVICES}
+OTHERS = [
+    ("/sessions/{id}", "get", "200"),
+    ("/sessions/{id}", "delete", "204"),
+    ("/feedback", "post", "204"),
+]
+_NO_MODEL = {ReasonCode.ADMISSION_QUEUE_FULL, ReasonCode.ADMISSION_QUEUE_TIMEOUT}
+NEVER_ELSEWHERE = {
+    "bff": _NO_MODEL,
+    "qs": _NO_MODEL | {code for code in ReasonCode if code.startswith("HOP_")},
+}
 CALLS = [("bff", "/chat"), ("bff", "/v1/chat"), ("qs", "/chat"), ("llmgw", "/v1/generate")]
 
 
@@ -81,17 +91,31 @@ def test_call_says_each_status_a_code_has(name: str, path: str) -> None:
     assert set(responses) == {"200", *statuses} - never
 
 
+@pytest.mark.parametrize("name", ["bff", "qs"])
+@pytest.mark.parametrize(("path", "method", "good"), OTHERS)
+def test_other_call_says_each_status_a_code_has_there(
+    name: str, path: str, method: str, good: str
+) -> None:
+    responses = keys_at(DOCUMENTS[name], "paths", path, method, "responses")
+    never = {"405"} | ({"408", "413", "415"} if method != "post" else set())
+    statuses = {str(code.elsewhere) for code in ReasonCode if code.elsewhere}
+    # QS calls no next hop here; 504 it has for a deadline that is over, too.
+    assert set(responses) == {good, *statuses} - never - ({"502"} if name == "qs" else set())
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_error_is_valid_exactly_when_its_code_has_the_status(name: str) -> None:
     document = DOCUMENTS[name]
-    for status in keys_at(document, "components", "responses"):
-        content = at(document, "components", "responses", status, "content")
+    for response in keys_at(document, "components", "responses"):
+        where, _, status = response.rpartition("-")
+        content = at(document, "components", "responses", response, "content")
         found = at(content, "application/json", "schema", "allOf")
         assert isinstance(found, list)
         own = Draft202012Validator(found[1])
         assert found[0] == {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}
         for code in ReasonCode:
-            belongs = str(code.http) == status
+            belongs = str(code.elsewhere if where else code.http) == status
+            belongs &= not (where and code in NEVER_ELSEWHERE[name])
             assert own.is_valid({"error": {"code": code.value}}) is belongs
 
 
@@ -109,6 +133,7 @@ def test_parameters_are_the_pages(name: str, path: str) -> None:
     parameters = at(DOCUMENTS[name], "paths", path, "post", "parameters")
     headers = {"x-request-id", "traceparent", "x-trace-id", "x-deadline-ms"}
     expected = headers if name == "llmgw" else {*headers, "stream"}
+    expected |= {"x-session-owner"} if name == "qs" else set()
     assert {reference.rpartition("/")[2] for reference in references(parameters)} == expected
 
 

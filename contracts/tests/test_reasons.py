@@ -15,8 +15,8 @@ CELLS = [[cell.strip() for cell in row.split("|")] for row in ROWS]
 TABLE = {code: (kind, key, retry) for code, kind, key, retry, *_ in CELLS}
 
 
-def http_of(kind: str) -> int | None:
-    found = re.match(r"E(\d{3})", kind)
+def http_of(kind: str, pattern: str) -> int | None:
+    found = re.search(pattern, kind)
     return int(found[1]) if found else None
 
 
@@ -28,8 +28,9 @@ def test_codes_are_the_pages_in_its_order() -> None:
 @pytest.mark.parametrize("code", ReasonCode)
 def test_row_is_the_pages(code: ReasonCode) -> None:
     kind, key, retry = TABLE[code]
-    assert re.fullmatch(r"F|log|E\d{3}(?: / F after 200)?", kind)
-    assert code.http == http_of(kind)
+    assert re.fullmatch(r"F(?:, E\d{3} elsewhere)?|log|E\d{3}(?: / F after 200)?", kind)
+    assert code.http == http_of(kind, r"^E(\d{3})")
+    assert code.elsewhere == http_of(kind, r"E(\d{3})")
     # An inner hop's ADMISSION_* becomes a fallback of the same code, says the end of the section.
     assert code.fallback is ("F" in kind or code.startswith("ADMISSION_"))
     assert (code.message or "") == key

@@ -30,10 +30,12 @@ _STRICT = extend(
 )
 SCHEMAS = {kind: _STRICT(schema.document(kind)) for kind in KINDS}
 BETWEEN_FIELDS = re.compile(
-    "must be empty where session_id is given|is not among the sources|must be null where status is"
+    "must be empty where session_id is given|must be left out where history is given"
+    "|is not among the sources|must be null where status is"
     "|must be a code a fallback can have|must be [a-z]+ where the code is|must be empty in a fallb"
     "|must be (NONE|RETRY|REFINE_QUERY)$|must be the fixed text of|must not be empty where citat"
     "|stands more than once|the last message must be the user's|must be text where status is ok"
+    "|must be null where status is null, and only there"
 )
 
 
@@ -142,7 +144,7 @@ def test_default_is_valid_by_the_schema_it_stands_in() -> None:
 def test_patterns_keep_to_what_python_and_ecma_262_share(kind: type) -> None:
     # Classes of ASCII, counts, groups and look-aheads; no named groups, \A, \Z, flags, look-behind.
     shared = re.compile(
-        r"(?:\(\?[:!=]|[()^$|]|\\n|\[[A-Za-z0-9._-]+\]|\{\d+(?:,\d*)?\}|[A-Za-z0-9])+"
+        r"(?:\(\?[:!=]|[()^$|]|\\n|\[[A-Za-z0-9._-]+\]|\{\d+(?:,\d*)?\}|[A-Za-z0-9:-])+"
     )
     for pattern in every(schema.document(kind), "pattern"):
         assert isinstance(pattern, str)

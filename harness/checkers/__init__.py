@@ -7,6 +7,7 @@ answers   every answer's form: events in order, one end, the contract's words an
 truth     what was said: the model's own text, its citations proved, `ok` only when it is
 codes     the code each call ends in: the one its causes demand, and the one that is logged
 clocks    when: deadlines, silence, a leaving client, text that flows
+kept      every answered turn in the store, once, in its session
 leaks     what stays: tasks, connections, and content in logs
 access    who is let in, and where keys are seen
 attempts  how often the model server is asked, and when
@@ -22,6 +23,7 @@ from harness.checkers import (
     attempts,
     clocks,
     codes,
+    kept,
     leaks,
     telemetry,
     truth,
@@ -32,7 +34,7 @@ Checker = Callable[[Evidence], Iterator[str]]
 
 CHECKERS: Final[Mapping[str, Checker]] = {
     checker.__name__: checker
-    for module in (answers, truth, codes, clocks, leaks, attempts, access, telemetry)
+    for module in (answers, truth, codes, clocks, kept, leaks, attempts, access, telemetry)
     for checker in module.CHECKERS
 }
 

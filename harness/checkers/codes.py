@@ -12,7 +12,7 @@ from contracts.limits import LLM_CALLS_DEFAULT
 from contracts.reasons import ReasonCode
 from fakes.openai_compat_server.catalogue import CATALOGUE
 from harness.attempts import OPENS_AFTER, granted
-from harness.causes import CLIENTS, SEARCHES
+from harness.causes import CLIENTS, SEARCHES, STORES
 from harness.checkers.answers import own_answers, stopped_reading, told
 from harness.checkers.clocks import LIMITS_S
 from harness.evidence import CUT, LEFT, Evidence, Seen, last_word
@@ -73,6 +73,8 @@ def _demanded(evidence: Evidence, seen: Seen) -> frozenset[str]:
     found: set[str] = {refusal} if refusal else set()
     if client and _reads_on(seen):
         found |= {client.ends.of(call.stream)}
+    if call.store:
+        found |= {STORES[call.store].ends.of(call.stream)}
     if call.search:
         found |= {SEARCHES[call.search].ends.of(call.stream)}
     for scenario in filter(None, (call.model, plan.server)):
@@ -156,7 +158,11 @@ def _causes(evidence: Evidence, seen: Seen) -> list[str]:
     plan, call = evidence.plan, seen.call
     hops = list(evidence.hop_faults(seen.number))
     drains = [drain.program for drain in plan.drains]
-    return [*filter(None, (call.client, call.search, call.model, plan.server)), *hops, *drains]
+    return [
+        *filter(None, (call.client, call.store, call.search, call.model, plan.server)),
+        *hops,
+        *drains,
+    ]
 
 
 def _of_scenario(evidence: Evidence, seen: Seen, name: str) -> set[str]:

@@ -148,10 +148,12 @@ def what_was_asked_is_passed_on(evidence: Evidence) -> Iterator[str]:
     """The gateway gets the passages wanted, and all that was said; the model is told that, too."""
     for seen in evidence.seen():
         hits = (seen.topic or TOPICS[0]).hits()[: seen.call.top_k]
-        said = [*EARLIER[: seen.call.history], seen.topic.question if seen.topic else OFF_TOPIC]
+        said = [*EARLIER[: seen.call.history], _question(seen)]
         for exchange in evidence.by_host["llmgw"]:
             if exchange.request_id == seen.request_id and (asked := json_object(exchange.body)):
-                if (found := _texts(asked.get("messages"), "content")) != said:
+                found = _texts(asked.get("messages"), "content")
+                said = _in_session(evidence, seen, found) or said
+                if found != said:
                     yield f"{told(exchange)}: {found} was asked, not {said}"
                 context = asked.get("context")
                 found = _texts(
@@ -160,9 +162,39 @@ def what_was_asked_is_passed_on(evidence: Evidence) -> Iterator[str]:
                 if found != [hit.chunk_id for hit in hits]:
                     yield f"{told(exchange)}: it was given {found}, and {len(hits)} were wanted"
         for call in evidence.model_calls(seen.topic):
-            places = [call.request.find(text.encode()) for text in said]
+            # The markers of an answer named other passages: they are taken out of a history.
+            places = [call.request.find(text.encode()) for text in said if "[c" not in text]
             if -1 in places or places != sorted(places):
                 yield f"{seen.request_id}: the model was not told what was said before"
+
+
+def _question(seen: Seen) -> str:
+    return seen.topic.question if seen.topic else OFF_TOPIC
+
+
+def _in_session(evidence: Evidence, seen: Seen, found: list[str]) -> list[str]:
+    """What was said in the session that a call continues; empty where it continues none.
+
+    Turns that had ended well when it was taken are told, those that ended meanwhile may be. What an
+    answer said is taken as it is found.
+    """
+    at_qs = [it for it in evidence.by_host["qs"] if it.request_id == seen.request_id]
+    session = (json_object(at_qs[0].body) or {}).get("session_id") if at_qs else None
+    if session is None:
+        return []
+    kept = evidence.kept or ()
+    mates = {request for request, of, status in kept if of == session and status == "ok"}
+    said: list[str] = []
+    for exchange in sorted(evidence.by_host["qs"], key=lambda it: it.asked_at):
+        for mate in evidence.seen():
+            if mate.request_id != exchange.request_id or exchange.request_id not in mates:
+                continue
+            question = _question(mate)
+            ended = exchange.ended_at is not None and exchange.ended_at <= at_qs[0].asked_at
+            if mate.number != seen.number and (ended or question in found):
+                at = found.index(question) + 1 if question in found else len(found)
+                said += [question, *found[at : at + 1]]
+    return [*said, _question(seen)]
 
 
 def _texts(items: object, key: str) -> list[str]:

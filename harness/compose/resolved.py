@@ -21,6 +21,7 @@ from harness.tidy import ROOT
 WHOLE: Final = "compose.yaml"
 MODEL: Final = "docker-compose.local-llm.yml"
 GPU: Final = "docker-compose.gpu.yml"
+WATCHERS: Final = "observability/observability.yaml"
 PROFILES: Final = {WHOLE: ("fake", "ollama", "vllm"), MODEL: ("ollama", "vllm")}
 EXAMPLES: Final = ("stack", "secrets", "services")
 
@@ -57,9 +58,11 @@ class Compose:
         environ: Mapping[str, str] = MappingProxyType({}),
         *,
         gpu: bool = False,
+        watched: bool = False,
     ) -> dict[str, object]:
         """The whole of it. AssertionError, with what Compose says, where it refuses a file."""
-        return self._ask([file, *([GPU] if gpu else [])], {"COMPOSE_PROFILES": profile, **environ})
+        files = [file, *([GPU] if gpu else []), *([WATCHERS] if watched else [])]
+        return self._ask(files, {"COMPOSE_PROFILES": profile, **environ})
 
     def _ask(self, files: list[str], environ: dict[str, str], *flags: str) -> dict[str, object]:
         with TemporaryDirectory() as folder:

@@ -44,15 +44,6 @@ WHO_KNOWS: Final = {
     "HF_TOKEN": {"vllm"},
     "QS_OS_PASSWORD": {"qs", "ingest"},
 }
-# Of the stores, which QS comes to know with them.
-COMING: Final = {
-    "QS_STORE_URL",
-    "QS_RETRIEVER",
-    "QS_OS_URL",
-    "QS_OS_USER",
-    "QS_OS_PASSWORD",
-    "QS_OS_CA_FILE",
-}
 EXACT: Final = re.compile(r"[a-z0-9./-]+:v?\d+\.\d+\.\d+(-[a-z0-9-]+)?")
 
 
@@ -216,8 +207,7 @@ def test_every_variable_is_one_its_service_knows_and_every_value_is_usable(
     }  # fmt: skip
     for name, kind in SETTINGS.items():
         given = environment(services[name])
-        assert given.keys() - everybody <= COMING, name
-        given = {key: value for key, value in given.items() if key not in COMING}
+        assert given.keys() - everybody == set(), name
         dockerfile = _dockerfile().environment(_target(services[name]))
         settings, odd = load(kind, {**dockerfile, **given})
         assert odd == ()

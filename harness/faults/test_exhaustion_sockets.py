@@ -1,10 +1,10 @@
 """Goal: where a resource is used up the answer is controlled, what was good stays, all recovers.
 
-Method: a real full disk under the index and under the logs, and programs with so few descriptors
-that calls go short of them. Of what is stored, only the index is there yet: conversations and the
-spool of turns come with the store, and their full disk with them.
+Method: a real full disk under the index, the spool, the store and the logs, and programs with so
+few descriptors that calls go short of them.
 """
 
+import json
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -99,6 +99,74 @@ async def test_query_service_that_starts_on_a_full_disk_says_so_until_there_is_r
             assert f"index {index}: " in (await client.body()).decode()
         disk.make_room(qs)
         await serves(stack)
+
+
+async def test_answers_go_on_unkept_while_the_spools_disk_is_full(
+    stack: Stack, disk: SmallDisk
+) -> None:
+    environ = {
+        "QS_SPOOL_DIR": str(disk.place / "spool"),
+        "QS_STORE_URL": f"sqlite:///{stack.folder / 'unspooled.sqlite3'}",
+    }
+    disk.fill()
+    with otherwise(stack, "qs", environ, under=disk.under) as qs:
+        await serves(stack)
+        status, checks = await ready(qs.port)
+        assert "turns waiting; the last was lost: " in str(checks["spool"]["detail"])
+        assert status == 200 or not disk.is_real  # else the store's files cannot grow either
+        assert await figure(qs.port, "bsl_spool_failures_total") >= 2
+        assert QUESTION not in qs.text()
+        disk.make_room(qs)
+        await serves(stack)
+        await until_kept(qs.port, 2)
+        assert (await ready(qs.port))[1]["spool"]["ok"] is True
+
+
+async def test_answered_turns_wait_and_are_kept_once_when_the_stores_disk_was_full(
+    stack: Stack, disk: SmallDisk
+) -> None:
+    environ = {"QS_STORE_URL": f"sqlite:///{disk.place / 'store.sqlite3'}"}
+    with otherwise(stack, "qs", environ, under=disk.under) as qs:
+        await serves(stack)
+        await until_kept(qs.port, 2)
+        disk.fill()
+        for _ in range(4):
+            await serves(stack)
+        status, checks = await ready(qs.port)
+        if disk.is_real:
+            assert (status, checks["store"]["ok"]) == (503, False), "a file is QS's own"
+            assert "disk is full" in str(checks["store"]["detail"])
+            assert checks["spool"]["detail"] == "8 turns waiting"
+        disk.make_room(qs)
+        await until_kept(qs.port, 10)
+        assert (await ready(qs.port))[0] == 200
+
+
+async def until_kept(port: int, sessions: int) -> None:
+    """So many conversations are in the store, and nothing waits for it."""
+    with trio.fail_after(BFF_S + GRACE_S):
+        while True:
+            _, checks = await ready(port)
+            told = [checks[name]["detail"] for name in ("store", "spool")]
+            if told == [f"{sessions} sessions", "0 turns waiting"]:
+                return
+            await trio.sleep(0.1)
+
+
+async def ready(port: int) -> tuple[int, dict[str, dict[str, object]]]:
+    """A program's `/ready`: its status and its checks."""
+    async with dial(port) as client:
+        await client.send_raw(b"GET /ready HTTP/1.1\r\nhost: hop\r\n\r\n")
+        status = await client.head()
+        return status, json.loads(await client.body())["checks"]
+
+
+async def figure(port: int, name: str) -> float:
+    """One figure of a program's `/metrics`."""
+    async with dial(port) as client:
+        text = (await client.get("/metrics")).decode()
+    (line,) = [line for line in text.splitlines() if line.startswith(f"{name}{{")]
+    return float(line.rpartition(" ")[2])
 
 
 async def test_programs_go_on_when_their_logs_disk_is_full(stack: Stack) -> None:

@@ -5,6 +5,8 @@ Most of a world is as usual, so that what is out of the ordinary meets calls tha
 
 import random
 
+from attrs import evolve
+
 from harness.attempts import OPENS_SOON
 from harness.locks import KEYS, LOCKED, RATE
 from harness.plans import Call, Drain, Hold, HopFaultAt, Names, Plan
@@ -43,7 +45,7 @@ def draw(seed: int, names: Names) -> Plan:
         Drain(dice.choice(("bff", "qs", "llmgw")), round(dice.uniform(0, 6), 3))
         for _ in range(dice.random() < _RARE)
     ]
-    return Plan(
+    plan = Plan(
         seed=seed,
         calls=calls,
         hops=tuple(hops),
@@ -55,6 +57,18 @@ def draw(seed: int, names: Names) -> Plan:
         latency_ms=dice.choice((1, 5, 20)) if dice.random() < 2 * _RARE else 0,
         holds=tuple(_hold(dice) for _ in range(dice.random() < _RARE)),
     )
+    past = [_with_past(dice, at, call, names) for at, call in enumerate(calls)]
+    return evolve(plan, calls=tuple(past))
+
+
+def _with_past(dice: random.Random, at: int, call: Call, names: Names) -> Call:
+    """A call that continues a session, of this world or of before."""
+    if call.history:
+        return call
+    if dice.random() < _RARE:
+        return evolve(call, store=dice.choice(names.stores))
+    continues = at > 0 and dice.random() < 0.3
+    return evolve(call, continues=dice.randrange(at)) if continues else call
 
 
 def _hold(dice: random.Random) -> Hold:

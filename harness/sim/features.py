@@ -16,6 +16,7 @@ _OF_CALLS: Final[Mapping[str, Callable[[Call], object]]] = {
     "deadline": lambda call: call.deadline_ms is not None,
     "top-k": lambda call: call.top_k is not None,
     "history": lambda call: call.history,
+    "continues": lambda call: call.continues is not None,
     "slow-reader": lambda call: call.reads_every_s,
 }
 _OF_PLANS: Final[Mapping[str, Callable[[Plan], object]]] = {

@@ -42,7 +42,7 @@ def _asks_no_http() -> Evidence:
 
 
 def _not_http() -> Evidence:
-    return rebytes(played(GOOD), "bff", STREAMED, b"7a\r\nevent: meta", b"xx\r\nevent: meta")
+    return rebytes(played(GOOD), "bff", STREAMED, b"\r\nevent: meta", b"x\r\nevent: meta")
 
 
 def _ends_within_a_frame() -> Evidence:

@@ -26,6 +26,7 @@ from harness.checkers import (
     clocks,
     codes,
     judge,
+    kept,
     leaks,
     telemetry,
     truth,
@@ -38,6 +39,7 @@ from harness.tests import (
     planted_attempts,
     planted_clocks,
     planted_codes,
+    planted_kept,
     planted_leaks,
     planted_telemetry,
     planted_truth,
@@ -48,7 +50,7 @@ from harness.tests.planted import Planted
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
-MODULES = (access, answers, truth, codes, clocks, leaks, attempts, telemetry)
+MODULES = (access, answers, truth, codes, clocks, kept, leaks, attempts, telemetry)
 PLANTED: tuple[Planted, ...] = tuple(
     row
     for module in (
@@ -56,6 +58,7 @@ PLANTED: tuple[Planted, ...] = tuple(
         planted_answers,
         planted_truth,
         planted_codes,
+        planted_kept,
         planted_clocks,
         planted_leaks,
         planted_attempts,

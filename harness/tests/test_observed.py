@@ -22,6 +22,7 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
 
 from contracts.reasons import ReasonCode
+from harness.checkers.telemetry import waiting_is_counted
 from harness.evidence import PROGRAMS, Evidence
 from harness.plans import from_json
 from harness.play import run
@@ -157,6 +158,14 @@ def test_handbook_names_every_attribute_of_spans_and_no_other(name: str) -> None
     assert {it for it in shown if it.startswith(name)} == {
         it for it in attributes_there_are() if it.startswith(name)
     }
+
+
+def test_a_call_is_all_waiting_where_work_takes_no_time() -> None:
+    told = played(MANY)
+    assert list(waiting_is_counted(told)) == []
+    for it in told.told.values():
+        assert it.total("bsl_overhead_seconds_count") > 0
+        assert it.total("bsl_request_duration_seconds_sum") > 0
 
 
 # The dashboard.

@@ -26,6 +26,7 @@ CALLS = st.builds(
     at_s=TIMES,
     model=st.sampled_from(("", *NAMES.models)),
     search=st.sampled_from(("", *NAMES.searches)),
+    store=st.sampled_from(("", *NAMES.stores)),
     client=st.sampled_from(("", *NAMES.clients)),
     leaves_after_s=st.none() | TIMES,
     leaves_at_step=st.none() | st.integers(0, 500),
@@ -33,6 +34,7 @@ CALLS = st.builds(
     deadline_ms=st.none() | st.integers(0, 60_000),
     top_k=st.none() | st.integers(1, 20),
     history=st.integers(0, len(EARLIER)),
+    continues=st.none() | st.integers(0, 3),
     reads_every_s=TIMES,
 )
 HOPS = st.builds(
@@ -105,6 +107,7 @@ def test_seeds_draw_all_that_there_is() -> None:
     calls = [call for plan in plans for call in plan.calls]
     assert {call.model for call in calls} == {"", *NAMES.models}
     assert {call.search for call in calls} == {"", *NAMES.searches}
+    assert {call.store for call in calls} == {"", *NAMES.stores}
     assert {call.client for call in calls} == {"", *NAMES.clients}
     assert {at.fault for plan in plans for at in plan.hops} == set(NAMES.hop_faults)
     assert {plan.server for plan in plans} == {"", *NAMES.servers}
@@ -128,6 +131,10 @@ def test_every_cause_makes_a_plan_that_can_be_played() -> None:
         (Plan(calls=(Call(model="nope"),)), "nothing is called 'nope'"),
         (Plan(calls=(Call(search="nope"),)), "nothing is called 'nope'"),
         (Plan(calls=(Call(client="nope"),)), "nothing is called 'nope'"),
+        (Plan(calls=(Call(store="nope"),)), "nothing is called 'nope'"),
+        (Plan(calls=(Call(store="down", history=1),)), "a call has one past, or none"),
+        (Plan(calls=(Call(), Call(1, continues=1))), "a call continues one that stands before it"),
+        (Plan(calls=(Call(continues=0),)), "a call continues one that stands before it"),
         (Plan(calls=(Call(topic=6),)), "there is no topic 6"),
         (Plan(calls=(Call(), Call())), "each call has a topic of its own, and one is left over"),
         (

@@ -39,11 +39,11 @@ class Edge:
         )
 
     async def body(self) -> bytes:
-        async with self.hop.post("/x", b"{}", {}) as reply:
+        async with self.hop.ask("/x", {}, b"{}") as reply:
             return await reply.body("application/json")
 
     async def frames(self) -> list[tuple[str, bytes | None]]:
-        async with self.hop.post("/x", b"{}", {}) as reply:
+        async with self.hop.ask("/x", {}, b"{}") as reply:
             reply.expect("text/event-stream")
             return [frame async for frame in frames_of(reply)]
 
@@ -160,7 +160,7 @@ async def test_nobody_there_is_unreachable(autojump_clock: MockClock) -> None:
     ):
         hop = NextHop(client, "http://next", 1.0, Metrics("probe"))
         with pytest.raises(HopFault) as caught:
-            async with hop.post("/x", b"{}", {}):
+            async with hop.ask("/x", {}, b"{}"):
                 raise AssertionError
         check = await hop.check()
     assert caught.value.code is ReasonCode.HOP_UNREACHABLE
@@ -177,7 +177,7 @@ async def test_a_connection_that_hangs_is_unreachable_at_the_limit(
         async with make_client(network.transport()) as client:
             hop = NextHop(client, "http://next", 1.0, Metrics("probe"))
             with pytest.raises(HopFault) as caught:
-                async with hop.post("/x", b"{}", {}):
+                async with hop.ask("/x", {}, b"{}"):
                     raise AssertionError
         took = trio.current_time()
         await listener.aclose()
@@ -231,7 +231,7 @@ async def test_an_error_of_the_next_hop_is_mapped(
 
 async def fault_of(edge: Edge) -> HopFault:
     """What the next hop's error is to our caller."""
-    async with edge.hop.post("/x", b"{}", {}) as reply:
+    async with edge.hop.ask("/x", {}, b"{}") as reply:
         assert not reply.ok
         try:
             return (await reply.error()).fault()
@@ -243,7 +243,7 @@ async def fault_of(edge: Edge) -> HopFault:
 async def test_our_key_is_sent_and_never_shown(autojump_clock: MockClock, key: str) -> None:
     async with edge_to(whole(200, {})) as edge:
         hop = NextHop(edge.hop.client, "http://next", 1.0, edge.hop.metrics, key)
-        async with hop.post("/x", b"{}", {"authorization": "Bearer a-clients"}) as reply:
+        async with hop.ask("/x", {"authorization": "Bearer a-clients"}, b"{}") as reply:
             await reply.body("application/json")
         await hop.check()
         called, checked = edge.upstream.asked
@@ -296,7 +296,7 @@ async def test_what_is_sent_is_one_json_post_that_wants_no_encoding(
     asked_with = {"x-request-id": "r"}
     async with (
         edge_to(whole(200, {})) as edge,
-        edge.hop.post("/x", b'{"a":1}', asked_with) as reply,
+        edge.hop.ask("/x", asked_with, b'{"a":1}') as reply,
     ):
         assert await reply.body("application/json") == b"{}"
     (asked,) = edge.upstream.asked
@@ -323,7 +323,7 @@ PHASES = {
 async def test_leaving_closes_the_connection_at_once(autojump_clock: MockClock, name: str) -> None:
     async with edge_to(PHASES[name]) as edge:
         with trio.move_on_after(2):
-            async with edge.hop.post("/x", b"{}", {}) as reply:
+            async with edge.hop.ask("/x", {}, b"{}") as reply:
                 await reply.next_frame()
                 await trio.sleep_forever()
         await trio.testing.wait_all_tasks_blocked()
@@ -336,7 +336,7 @@ async def test_leaving_by_an_exception_closes_the_connection_at_once(
 ) -> None:
     async with edge_to(PHASES["in the body"]) as edge:
         with pytest.raises(KeyError):
-            async with edge.hop.post("/x", b"{}", {}) as reply:
+            async with edge.hop.ask("/x", {}, b"{}") as reply:
                 await reply.next_frame()
                 raise KeyError
         await trio.testing.wait_all_tasks_blocked()
@@ -355,7 +355,7 @@ async def test_after_done_a_connection_is_kept_where_its_end_is_near(
 ) -> None:
     async with edge_to(raw(SSE_HEAD, chunk(DONE), *after_done)) as edge:
         for _ in range(2):
-            async with edge.hop.post("/x", b"{}", {}) as reply:
+            async with edge.hop.ask("/x", {}, b"{}") as reply:
                 frame = await reply.next_frame()
                 assert frame is not None
                 assert frame.event == "done"

@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as TheirSpan
 from trio.testing import MockClock
 
-from contracts.limits import SPANS_BATCH, SPANS_FLUSH_MS, SPANS_HELD
+from contracts.limits import SPANS_BATCH_MAX, SPANS_FLUSH_MS, SPANS_HELD_MAX
 from harness.hop_stage import Play, ProbeSettings, Upstream, raw, whole
 from harness.net import MemoryNetwork
 from hop.log import make_log
@@ -152,9 +152,9 @@ async def test_spans_are_sent_in_turn_to_the_standards_path(autojump_clock: Mock
 
 async def test_a_full_batch_does_not_wait_for_its_turn(autojump_clock: MockClock) -> None:
     async with sending(TAKEN) as it:
-        it.end_spans(SPANS_BATCH + 1)
+        it.end_spans(SPANS_BATCH_MAX + 1)
         await trio.sleep(0.1)
-        assert [len(batch) for batch in it.sent()] == [SPANS_BATCH, 1]
+        assert [len(batch) for batch in it.sent()] == [SPANS_BATCH_MAX, 1]
 
 
 async def test_what_is_left_is_sent_when_the_program_ends(autojump_clock: MockClock) -> None:
@@ -201,10 +201,10 @@ async def test_a_broken_collector_costs_a_bounded_queue_and_no_time(
     async with sending(play) as it:
         for _ in range(5):
             began = trio.current_time()
-            it.end_spans(SPANS_HELD)
+            it.end_spans(SPANS_HELD_MAX)
             assert trio.current_time() == began
             await trio.sleep(20)
-        assert it.counted() == (0, 4 * SPANS_HELD)
+        assert it.counted() == (0, 4 * SPANS_HELD_MAX)
         assert len(it.collector.asked) < 30, "it is not asked again and again"
         began = trio.current_time()
     assert trio.current_time() - began <= SPANS_FLUSH_MS / 1000 + 1e-6

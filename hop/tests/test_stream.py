@@ -517,3 +517,18 @@ async def test_the_head_and_the_first_text_are_on_time(autojump_clock: MockClock
     assert "x-request-id" in response.headers
     assert last(events_in(body)).timings_ms == {"first_delta": 2_000, "total": 4_000}
     assert (line["ttft_ms"], line["duration_ms"], observed) == (2_000, 4_000, 2.0)
+
+
+async def test_gaps_between_texts_are_observed(autojump_clock: MockClock) -> None:
+    async def produce(sink: EventSink) -> None:
+        await proved(sink)
+        for pause_s in (3.0, 0.5, 1.0):
+            await trio.sleep(pause_s)
+            await sink.emit(Delta("text"))
+        await trio.sleep(4)
+        await sink.done("m", None)
+
+    async with open_stage(ProbeSettings, probe(telling(produce))) as stage:
+        await stage.events(chat())
+        assert stage.sample("bsl_delta_gap_seconds_count") == 2
+        assert stage.sample("bsl_delta_gap_seconds_sum") == 1.5

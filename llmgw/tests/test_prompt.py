@@ -1,5 +1,8 @@
 """The prompt: what the model is shown, and what can not be smuggled into it."""
 
+import json
+from hashlib import sha256
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -164,3 +167,15 @@ def test_nothing_is_left_out_when_all_fits() -> None:
     made = budgeted(QUESTION)
     assert (made.alias_count, made.left_out) == (2, "")
     made.must_fit()
+
+
+def test_prompt_is_of_the_version_that_is_kept_with_answers() -> None:
+    """A prompt that is changed in any way is of another version: count it up, and write it here."""
+    written = [
+        message.content
+        for cited, chunks in ((True, CHUNKS), (False, CHUNKS), (False, ()))
+        for message in prompt(QUESTION, chunks=chunks, citations_required=cited)
+    ]
+    schema = json.dumps(reply_schema(2))
+    digest = sha256("\0".join([*written, schema]).encode()).hexdigest()[:16]
+    assert (framing.PROMPT_VERSION, digest) == ("1", "2dba46d67c3b167c")

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from contracts import framing
 from contracts.framing import FramedChunk
-from llmgw.prompt_budget import MESSAGE_TOKENS, Budget, Fitted, cut, fitted, tokens
+from contracts.tokens import MESSAGE_TOKENS, tokens
+from llmgw.prompt_budget import Budget, Fitted, cut, fitted
 from llmgw.providers.port import PromptMessage, Role
 
 SYSTEM = PromptMessage("system", "Answer from the sources." * 4)

@@ -53,20 +53,19 @@ def index_terms(text: str) -> list[str]:
     run begins some term: that is how a question of one character finds it (`quoted`).
     """
     found: list[str] = []
-    for run in _RUN.finditer(_folded(text)):
-        if run[2]:
-            found += _words(run[2])
+    for run, unspaced in script_runs(text):
+        if unspaced:
+            found += _pairs(run)
+            if len(run) > 1:
+                found.append(run[-1])
         else:
-            found += _pairs(run[1])
-            if len(run[1]) > 1:
-                found.append(run[1][-1])
+            found += _words(run)
     return found
 
 
 def query_terms(text: str) -> tuple[str, ...]:
     """The distinct terms of a question in its order, as many as are worth looking for."""
-    folded = _folded(text)
-    found = dict.fromkeys(_asked(folded)) or dict.fromkeys(_said(folded))
+    found = dict.fromkeys(_asked(text)) or dict.fromkeys(_said(text))
     return tuple(found)[:QUERY_TERMS_MAX]
 
 
@@ -93,21 +92,27 @@ def _folded(text: str) -> str:
     return _CLITIC.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 
-def _asked(folded: str) -> Iterator[str]:
+def _asked(text: str) -> Iterator[str]:
     """The terms of a question without those that only ask."""
-    japanese = is_japanese(folded)
-    for run in _RUN.finditer(folded):
-        if run[2]:
-            yield from _words(run[2])
-        else:
-            for part in telling_parts(run[1], japanese=japanese):
+    japanese = is_japanese(_folded(text))
+    for run, unspaced in script_runs(text):
+        if unspaced:
+            for part in telling_parts(run, japanese=japanese):
                 yield from _pairs(part)
+        else:
+            yield from _words(run)
 
 
-def _said(folded: str) -> Iterator[str]:
+def _said(text: str) -> Iterator[str]:
     """The terms of a text."""
-    for run in _RUN.finditer(folded):
-        yield from _words(run[2]) if run[2] else _pairs(run[1])
+    for run, unspaced in script_runs(text):
+        yield from _pairs(run) if unspaced else _words(run)
+
+
+def script_runs(text: str) -> Iterator[tuple[str, bool]]:
+    """The text as runs of one script each, and whether that one puts no spaces between words."""
+    for run in _RUN.finditer(_folded(text)):
+        yield run[0], run[2] is None
 
 
 def _pairs(run: str) -> list[str]:

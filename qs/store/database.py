@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from attrs import define, field
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from qs.store.port import StoreFault, StoreRefused
 
@@ -43,6 +43,7 @@ _SQLITE: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",  # what is erased is overwritten
 )
 
 
@@ -63,25 +64,31 @@ class Asking:
 
     _database: "Database"
     _dbapi: _Dbapi | None = field(default=None, init=False)
-    stopped: bool = field(default=False, init=False)
+    _left: bool = field(default=False, init=False)
     _lock: Lock = field(factory=Lock, init=False)
 
     def begin(self, connection: Connection) -> None:
         """From here on `stop` ends what the connection does, or refuses to let it begin."""
-        with self._lock:
-            if self.stopped:
-                raise StoreFault("whoever asked has left")
-            self._dbapi = cast(_Dbapi, connection.connection.dbapi_connection)
+        self._dbapi = cast(_Dbapi, connection.connection.dbapi_connection)
+        if self._left:
+            raise StoreFault("whoever asked has left")
 
     def end(self) -> None:
         """The connection is somebody else's now."""
         with self._lock:
             self._dbapi = None
 
+    def leave(self) -> bool:
+        """Let nothing begin any more; whether something has begun, which `stop` has to end.
+
+        It is said first and looked at afterwards, and `begin` does the reverse: one sees the other.
+        """
+        self._left = True
+        return self._dbapi is not None
+
     def stop(self) -> None:
-        """End it wherever it is; nothing happens when it has ended."""
+        """End it wherever it is; nothing happens when it has ended. Blocks."""
         with self._lock:
-            self.stopped = True
             if self._dbapi is not None:
                 self._database.stop(self._dbapi)
 
@@ -137,8 +144,8 @@ class Database:
         asking = asking or self.asking()
         with self._foreign_faults(), self.engine.connect() as plain:
             connection = plain.execution_options(**{_WRITES: writes})
-            asking.begin(connection)
             try:
+                asking.begin(connection)
                 with connection.begin():
                     yield connection
             finally:
@@ -149,13 +156,11 @@ class Database:
         if self.is_file:
             dbapi.interrupt()
             return
-        with suppress(exc.SQLAlchemyError, pymysql.Error, OSError):
-            limits = {"connect_timeout": _KILL_S, "read_timeout": _KILL_S}
-            killer = sa.create_engine(
-                self.url, poolclass=NullPool, connect_args={**_MYSQL, **limits}
-            )
-            with killer.connect() as second:
-                second.exec_driver_sql(f"KILL QUERY {int(dbapi.thread_id())}")
+        place, options = self.engine.dialect.create_connect_args(self.url)
+        limits = {"connect_timeout": _KILL_S, "read_timeout": _KILL_S}
+        options = {**options, **_MYSQL, **limits}
+        with suppress(pymysql.Error, OSError), pymysql.connect(*place, **options) as second:
+            second.query(f"KILL QUERY {dbapi.thread_id():d}")
 
     def close(self) -> None:
         """Close the idle connections; one still used is closed when it is given back."""

@@ -43,7 +43,7 @@ _AT_ONCE: Final = 50  # turns in one transaction
 _PAUSE_S: Final = (0.1, 5.0)  # after a first failure, and at most
 _ADOPT_S: Final = 60.0
 _PURGE_S: Final = 3_600.0
-_DAY_MS: Final = 24 * 3_600 * 1_000
+DAY_MS: Final = 24 * 3_600 * 1_000
 
 
 def wall_clock_ms() -> int:
@@ -252,7 +252,7 @@ class Kept:
             await trio.sleep(_PURGE_S)
 
     async def _purge(self) -> None:
-        before = self._wall_ms() - self._retention_days * _DAY_MS
+        before = self._wall_ms() - self._retention_days * DAY_MS
         try:
             purged = await self._store.purge(before)
         except StoreFault as fault:

@@ -50,7 +50,7 @@ def version_of(database: Database) -> Version:
 def migrate(database: Database, target: str = "head") -> Version:
     """Bring the store to `target`: a version, `head` or `base`. Raises StoreFault, StoreRefused."""
     database.make_room()
-    with database.transaction(writes=True) as connection, _alone(database, connection):
+    with _alone(database), database.transaction(writes=True) as connection:
         before = _version(database, connection)
         wanted = _resolved(target)
         if before.current != wanted:
@@ -115,15 +115,17 @@ def _steps(scripts: ScriptDirectory) -> Iterator[Script]:
 
 
 @contextmanager
-def _alone(database: Database, connection: Connection) -> Iterator[None]:
-    """Nobody else changes the tables meanwhile. On SQLite the transaction sees to that."""
+def _alone(database: Database) -> Iterator[None]:
+    """Nobody else changes the tables until it is committed; on SQLite the transaction's affair."""
     if database.is_file:
         yield
         return
-    taken = connection.execute(sa.select(sa.func.get_lock(_LOCK, _LOCK_S))).scalar()
-    if taken != 1:
-        raise StoreFault(f"{database.name}: another program has been changing it for long")
-    try:
-        yield
-    finally:
-        connection.execute(sa.select(sa.func.release_lock(_LOCK)))
+    # On a connection of its own: given back any sooner, another would not see what was changed.
+    with database.transaction() as connection:
+        taken = connection.execute(sa.select(sa.func.get_lock(_LOCK, _LOCK_S))).scalar()
+        if taken != 1:
+            raise StoreFault(f"{database.name}: another program has been changing it for long")
+        try:
+            yield
+        finally:
+            connection.execute(sa.select(sa.func.release_lock(_LOCK)))

@@ -46,19 +46,27 @@ class RecordingSink(EventSink):
         else:
             await self._turn.takes(event)
         await self._onwards.emit(event)
+        if isinstance(event, Done):
+            self._turn.hand_over()
 
     async def ends(
         self, status: TurnStatus, code: ReasonCode | None, done: Done | None = None
     ) -> None:
-        """Keep how the turn ended; only the first time counts."""
+        """Keep how the turn ended."""
         timings = self.call.timings() if done is None else done.timings_ms
         model, usage = (None, None) if done is None else (done.model, done.usage)
         await self._turn.ends(Ended(status, code, model, usage, timings, self._wall_ms()))
 
     async def cut(self, status: TurnStatus, code: ReasonCode) -> None:
-        """Keep that it ended without `done`, though its task is being cancelled."""
-        with trio.move_on_after(SPOOL_END_MS / 1000, shield=True):
-            await self.ends(status, code)
+        """Keep that it ended without `done`, though its task is being cancelled.
+
+        Whoever left when the answer was whole has missed its end; it is kept all the same. Whoever
+        is still there is told this code, whatever was about to be told.
+        """
+        if not (status == "gone" and self._turn.ended):
+            with trio.move_on_after(SPOOL_END_MS / 1000, shield=True):
+                await self.ends(status, code)
+        self._turn.hand_over()
         self._turn.give_up()
 
 

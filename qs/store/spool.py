@@ -2,7 +2,8 @@
 
     turn = await spool.begin(asked)        the question is on disk
     await turn.takes(event)                what is told of it, in order; text is written as it comes
-    await turn.ends(ended)                 durable on return: it waits now for the store
+    await turn.ends(ended)                 durable on return
+    turn.hand_over()                       it was told so, and waits now for the store
 
 A turn whose file cannot be written is lost, counted and logged, and nothing else happens: it is
 answered all the same, and the next one tries the disk anew. Of its text no more than
@@ -42,7 +43,8 @@ class SpooledTurn:
     _unwritten: bytearray = field(factory=bytearray, init=False)
     _written: int = field(default=0, init=False)
     _text_from: int | None = field(default=None, init=False)
-    _over: bool = field(default=False, init=False)  # ended, lost or erased
+    ended: bool = field(default=False, init=False)
+    _over: bool = field(default=False, init=False)  # handed over, lost or erased
 
     @property
     def name(self) -> str:
@@ -63,17 +65,20 @@ class SpooledTurn:
                 await self._do(self._write)
 
     async def ends(self, ended: Ended) -> None:
-        """Make it durable, as it ended; nothing happens where it has ended before."""
-        if self._over:
-            return
+        """Make it durable, as it ended. Until it is handed over it may end otherwise after all."""
         if ended.status != "ok":
             await self.withdraw()
         self._add(ended)
         await self._do(self._finish)
-        if not self._over:
+        self.ended = not self._over
+
+    def hand_over(self) -> None:
+        """It ended as it was told: from here on it waits for the store."""
+        if self.ended and not self._over:
             self._over = True
-            ready = Ready(self.name, attrs.evolve(self.asked, question=""))
-            self._spool.turn_ended(ready)
+            os.close(self._file)
+            self._file = -1
+            self._spool.turn_ended(Ready(self.name, attrs.evolve(self.asked, question="")))
 
     async def withdraw(self) -> None:
         """Its text is nowhere any more."""
@@ -145,8 +150,6 @@ class SpooledTurn:
     def _finish(self) -> None:
         self._write()
         self._spool.sync(self._file)
-        os.close(self._file)
-        self._file = -1
         self._spool.sync_folder()
 
     def _remove(self) -> None:

@@ -127,7 +127,7 @@ class SqlStore:
                 return answer
             raise StoreFault(f"{self.database.name}: no answer within {self.timeout_s:g} s")
         finally:
-            if not ended:
+            if not ended and asking.leave():
                 with trio.move_on_after(CLEANUP_MS / 1000, shield=True):
                     await self.run_stopping(asking.stop)
 

@@ -3,10 +3,10 @@
 QS on a network in memory, over the real spool and a store in memory that can be told to fail.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import httpx
 import pytest
@@ -41,6 +41,7 @@ from qs.store.kept import Kept
 from qs.store.port import Feedback, KeptTurn, StoreFault, StoreRefused
 from qs.store.spool_file import hash_of
 
+T = TypeVar("T")
 ENVIRON: Final = {"QS_LLM_URL": "http://next"}
 STREAM, PLAIN = "/chat?stream=true", "/chat"
 CONTENT: Final = "One. " * 200
@@ -224,6 +225,28 @@ async def test_nothing_is_kept_of_a_call_that_is_refused(autojump_clock: MockClo
         assert await kitchen.turns() == []
 
 
+async def test_turn_is_kept_as_it_was_told_when_its_time_is_up_while_its_end_is_written(
+    autojump_clock: MockClock,
+) -> None:
+    async with qs_with() as kitchen:
+        kitchen.kept._spool.run_blocking = slowly
+        body = ask()
+        told = (await kitchen.stage.post(body, STREAM, {"x-deadline-ms": "1500"})).content
+        await trio.sleep(5)
+        turn = await kitchen.the_turn()
+    assert b'"reason_code":"HOP_TIMEOUT"' in told
+    assert (turn.ended.status, turn.ended.reason_code) == ("fallback", ReasonCode.HOP_TIMEOUT)
+    assert turn.answer is None
+
+
+async def slowly(work: Callable[[], T], /) -> T:
+    """A disk that takes its time, and finishes what it has begun."""
+    await trio.lowlevel.checkpoint()
+    with trio.CancelScope(shield=True):
+        await trio.sleep(1)
+    return work()
+
+
 # Before and after.
 
 
@@ -240,6 +263,7 @@ async def test_question_is_on_disk_before_the_model_is_asked_and_its_end_before_
 
     async with qs_with(play) as kitchen:
         kitchen.store.fault = DOWN
+        kitchen.kept._spool.run_blocking = slowly
         body = ask()
         async with kitchen.stage.client.stream(
             "POST",
@@ -261,7 +285,7 @@ async def test_every_turn_is_stored_once_when_the_store_comes_back(
         for _ in range(120):
             response = await kitchen.stage.post(ask(), STREAM, {"x-request-id": "x"})
             assert response.status_code == 200
-        await trio.sleep(30)
+        await trio.sleep(20)
         assert kitchen.store.turns == {}
         ready = (await kitchen.stage.client.get("http://hop/ready")).json()
         assert ready["checks"]["store"] == {"ok": False, "detail": "the store is down"}
@@ -380,6 +404,7 @@ async def test_transcript_joins_store_and_spool_with_each_request_once(
             turn = a_turn(number, owner="", request_id="again" if number == 3 else None)
             spooled = await kept._spool.begin(turn.asked)
             await spooled.ends(turn.ended)
+            spooled.hand_over()
         session = turn.asked.session_id
         here = await kept.read(session, "", 9)
         store.fault = None

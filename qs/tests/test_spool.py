@@ -54,6 +54,12 @@ def disk(tmp_path: Path) -> Disk:
     return Disk(tmp_path / "spool")
 
 
+async def ends(turn: SpooledTurn, ended: Ended) -> None:
+    """The turn, ended and told so."""
+    await turn.ends(ended)
+    turn.hand_over()
+
+
 async def told(spool: Spool, turn: KeptTurn = TURN, *texts: str) -> SpooledTurn:
     """A turn of which all is told but its end."""
     spooled = await spool.begin(turn.asked)
@@ -75,13 +81,16 @@ async def test_question_is_on_disk_when_the_turn_has_begun_and_all_of_it_durable
     assert asked_of(file.read_bytes()) == TURN.asked
     assert disk.synced == []
     await turn.ends(OK)
+    assert len(spool.waiting) == 0
     assert disk.synced[1:] == [b"folder"]
     assert turn_of(disk.synced[0], 0) == TURN
+    turn.hand_over()
     (ready,) = spool.waiting.next(9)
     assert await spool.read(ready) == TURN
     assert ready.asked.question == "", "questions are not held in memory"
-    await turn.ends(GONE)
-    assert await spool.read(ready) == TURN, "how it ended first, counts"
+    await ends(turn, GONE)
+    turn.hand_over()
+    assert await spool.read(ready) == TURN, "it was told so"
     await spool.remove([ready])
     assert (disk.files(), len(spool.waiting)) == ([], 0)
     assert await spool.read(ready) is None
@@ -108,7 +117,7 @@ async def test_text_is_nowhere_when_it_was_withdrawn_or_cut(
         await turn.withdraw()
         assert b"Sesame" not in disk.all_bytes() + bytes(turn._unwritten)
     ended = attrs.evolve(GONE, status="fallback") if way == "withdrawn" else GONE
-    await turn.ends(ended)
+    await ends(turn, ended)
     assert b"Sesame" not in disk.all_bytes()
     kept = await spool.read(spool.waiting.next(1)[0])
     assert kept == attrs.evolve(TURN, ended=ended, answer=None, citations=())
@@ -119,10 +128,21 @@ async def test_any_text_is_read_back_as_it_was(disk: Disk, text: str) -> None:
     spool = disk.spool()
     asked = attrs.evolve(TURN.asked, question=text or "?", request_id="r.-_")
     turn = await told(spool, attrs.evolve(TURN, asked=asked), text or "?")
-    await turn.ends(attrs.evolve(OK, model=text, usage=Usage(0, 0)))
+    await ends(turn, attrs.evolve(OK, model=text, usage=Usage(0, 0)))
     kept = await spool.read(spool.waiting.next(1)[0])
     assert kept is not None
     assert (kept.asked.question, kept.answer, kept.ended.model) == (text or "?", text or "?", text)
+
+
+async def test_turn_ends_as_it_was_told_when_its_first_end_was_not(disk: Disk) -> None:
+    spool = disk.spool()
+    turn = await told(spool, TURN, *["Sesame" * 20] * 40)
+    await turn.ends(OK)
+    fallback = Ended("fallback", ReasonCode.HOP_TIMEOUT, None, None, {}, 7)
+    await ends(turn, fallback)
+    assert b"Sesame" not in disk.all_bytes()
+    kept = await spool.read(spool.waiting.next(1)[0])
+    assert kept == attrs.evolve(TURN, ended=fallback, answer=None, citations=())
 
 
 # What another life has left.
@@ -132,7 +152,7 @@ async def test_everything_is_there_once_when_the_program_was_killed_at_any_byte(
     disk: Disk,
 ) -> None:
     spool = disk.spool()
-    await (await told(spool)).ends(OK)
+    await ends(await told(spool), OK)
     (file,) = disk.files()
     whole = file.read_bytes()
     cut = Ended("interrupted", ReasonCode.HOP_DISCONNECTED, None, None, {}, 77)
@@ -150,7 +170,7 @@ async def test_turns_are_taken_over_in_order_when_their_program_is_gone(disk: Di
     for number in (2, 1, 3):
         turn = await told(dead, a_turn(number, opens=number == 1))
         if number != 3:
-            await turn.ends(a_turn(number).ended)
+            await ends(turn, a_turn(number).ended)
     os.close(dead.folder._lock)  # as the kernel does when a program ends
     heir = disk.spool()
     await heir.adopt()
@@ -162,7 +182,7 @@ async def test_turns_are_taken_over_in_order_when_their_program_is_gone(disk: Di
 
 async def test_nothing_is_taken_over_when_its_program_still_runs(disk: Disk) -> None:
     living = disk.spool()
-    await (await told(living)).ends(OK)
+    await ends(await told(living), OK)
     other = disk.spool()
     await other.adopt()
     assert len(other.waiting) == 0
@@ -177,7 +197,7 @@ async def test_file_that_is_no_turn_is_set_aside_and_the_others_are_found(
     disk: Disk, what: bytes
 ) -> None:
     dead = disk.spool()
-    await (await told(dead)).ends(OK)
+    await ends(await told(dead), OK)
     dead.folder.path("000-bad.turn").write_bytes(what)
     await dead.leave()
     heir = disk.spool()
@@ -206,11 +226,11 @@ async def test_turn_is_lost_counted_and_leaves_nothing_when_it_cannot_be_made_du
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     spool = disk.spool(sync)
-    await (await told(spool)).ends(OK)
+    await ends(await told(spool), OK)
     assert disk.lost == [spool.last_lost] == ["No space left on device"]
     assert (disk.files(), len(spool.waiting), spool.waiting.opening) == ([], 0, {})
     broken = False
-    await (await told(spool, a_turn(2, opens=True))).ends(OK)
+    await ends(await told(spool, a_turn(2, opens=True)), OK)
     assert (spool.last_lost, len(spool.waiting), len(disk.lost)) == (None, 1, 1)
 
 
@@ -220,7 +240,7 @@ async def test_turn_is_kept_when_the_folder_was_deleted_under_the_program(disk: 
     for path in sorted(disk.place.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     disk.place.rmdir()
-    await (await told(spool)).ends(OK)
+    await ends(await told(spool), OK)
     assert (disk.lost, len(disk.files())) == ([], 1)
 
 
@@ -228,7 +248,7 @@ async def test_turns_are_lost_one_by_one_when_the_place_is_a_file(disk: Disk) ->
     disk.place.touch()
     spool = disk.spool()
     for number in (1, 2):
-        await (await told(spool, a_turn(number, opens=True))).ends(OK)
+        await ends(await told(spool, a_turn(number, opens=True)), OK)
     assert len(disk.lost) == 2
     assert spool.waiting.opening == {}
 
@@ -240,14 +260,14 @@ async def test_turns_of_a_session_wait_for_the_one_that_opens_it(disk: Disk) -> 
     spool = disk.spool()
     first = await told(spool, a_turn(1))
     second = await told(spool, a_turn(2))
-    await second.ends(OK)
+    await ends(second, OK)
     other = await told(spool, a_turn(3, session_id="other", opens=True))
-    await other.ends(OK)
+    await ends(other, OK)
     assert [one.asked.turn_id[-1] for one in spool.waiting.next(9)] == ["3"]
     assert len(spool.waiting) == 2
-    await first.ends(OK)
+    await ends(first, OK)
     assert [one.asked.turn_id[-1] for one in spool.waiting.next(9)] == ["3", "1", "2"]
-    await (await told(spool, a_turn(4))).ends(OK)
+    await ends(await told(spool, a_turn(4)), OK)
     assert len(spool.waiting.next(9)) == len(spool.waiting) == 4
     assert spool.waiting.opening == {}
 
@@ -260,13 +280,13 @@ async def test_nothing_of_a_session_is_left_when_it_is_erased_while_its_turns_pa
     assert not await spool.erase(TURN.asked.session_id, "other")
     assert await spool.erase(TURN.asked.session_id, TURN.asked.owner)
     await first.takes(Delta("Sesame"))
-    await first.ends(OK)
+    await ends(first, OK)
     assert (disk.files(), len(spool.waiting), disk.lost) == ([], 0, [])
 
 
 async def test_feedback_is_kept_with_a_turn_that_waits(disk: Disk) -> None:
     spool = disk.spool()
-    await (await told(spool)).ends(OK)
+    await ends(await told(spool), OK)
     (ready,) = spool.waiting.next(1)
     for feedback in (Feedback("up", None, 1), Feedback("down", "no\nno", 2)):
         await spool.rated(ready, feedback)

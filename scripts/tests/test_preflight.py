@@ -2,6 +2,8 @@
 
 import ast
 import re
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,9 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
 
 
 def other_ports(*but: str) -> dict[str, str]:
-    """Ports above the usual ones, so that a running stack does not disturb these tests."""
-    numbers = {variable: str(default + 20_000) for variable, default, _ in ports.PORTS}
-    return {variable: port for variable, port in numbers.items() if variable not in but}
+    """Ports that nobody has, so that whatever runs beside these tests does not disturb them."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in ports.PORTS]
+        numbers = [str(probe.getsockname()[1]) for probe in probes]
+    named = zip((variable for variable, _, _ in ports.PORTS), numbers, strict=True)
+    return {variable: port for variable, port in named if variable not in but}

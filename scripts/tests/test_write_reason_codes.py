@@ -34,7 +34,7 @@ def test_section_says_what_to_do(code: ReasonCode) -> None:
     text = " ".join(section.split())
     assert f"`{code}` means that " in text
     assert re.search(rf"What an operator does about `{code}`:\*\* [A-Z].{{20,}}\.$", text)
-    assert (f"HTTP status {code.http}" in text) is bool(code.http)
+    assert (f"HTTP status {code.elsewhere}" in text) is bool(code.elsewhere)
     assert ("a fallback" in text) is code.fallback
     assert ("**Tried again:**" in text) is code.retry
     shown = f"the `{code.message}` message; next action `{code.next_action}`"

@@ -1,0 +1,59 @@
+"""What a program does at its start about what it keeps: refuse, or go on without."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+import trio
+
+from hop.lifetime import Drain
+from hop.log import make_log
+from hop.metrics import Metrics
+from hop.program import Program
+from hop.run import run
+from hop.settings import load
+from qs.app import open_app
+from qs.config import QueryServiceSettings
+from qs.store.keeping import open_keeping
+
+
+def test_program_says_why_and_ends_when_its_store_is_not_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "store.sqlite3"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE letters (a)")
+    connection.close()
+    environ = {
+        "QS_PORT": "0",
+        "QS_STORE_URL": f"sqlite:///{path}",
+        "QS_SPOOL_DIR": str(tmp_path / "spool"),
+        "QS_INDEX_PATH": str(tmp_path / "index.sqlite3"),
+    }
+    assert run(QueryServiceSettings, open_app, environ, []) == 1
+    said = capsys.readouterr()
+    assert said.err == f"qs: store {path} has tables that are not of this program: letters\n"
+    assert "serving" not in said.out
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_store_that_is_down_is_told_where_it_belongs_and_stops_no_start(
+    tmp_path: Path, own: bool
+) -> None:
+    (tmp_path / "file").touch()
+    url = f"sqlite:///{tmp_path}/file/x" if own else "mysql+pymysql://u:secret@127.0.0.1:1/chats"
+    environ = {"QS_STORE_URL": url, "QS_SPOOL_DIR": str(tmp_path / "spool")}
+    settings, _ = load(QueryServiceSettings, environ)
+    with (tmp_path / "log").open("w") as out:
+        log = make_log("qs", "info", out)
+        program = Program(settings, log, Metrics("qs"), Drain(), lambda digits: "0" * digits)
+        async with open_keeping(program, settings) as keeping:
+            checks = keeping.own if own else keeping.neighbours
+            ok, detail = await checks["store"]()
+            assert not ok
+            assert "secret" not in detail
+            assert ("store" in keeping.own, "store" in keeping.neighbours) == (own, not own)
+            assert await keeping.neighbours["spool"]() == (True, "0 turns waiting")
+    logged = await trio.Path(tmp_path / "log").read_text()
+    assert logged.count("store down") == 1
+    assert "secret" not in logged
