@@ -35,7 +35,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Preflight speaks before anything is installed: prerequisites keep their order, even under -j.
 .NOTPARALLEL:
-.PHONY: help run setup test test-contracts sim test-faults test-backends backup restore mutants mutmut fuzz bench bench-peers test-fidelity test-llm test-clients test-web test-compose check fake ingest smoke up down logs local-llm-up local-llm-down local-llm-health schemas reason-codes settings-table clean chromium dir-given python preflight preflight-run
+.PHONY: help run setup test test-contracts sim test-faults test-backends backup restore mutants mutmut fuzz eval bench-retrieval bench bench-peers test-fidelity test-llm test-clients test-web test-compose check fake ingest smoke up down logs local-llm-up local-llm-down local-llm-health schemas reason-codes settings-table clean chromium dir-given python preflight preflight-run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -88,6 +88,13 @@ fuzz: preflight $(DEV_SET) $(FUZZ_SET) ## odd bytes into every reader: make fuzz
 	--minutes "$(MINUTES)" $(if $(KEEP),--keep)
 
 # All rows take turns in one run; a quarter of an hour, QUICK=1 two minutes. Ctrl-C ends all of it.
+# The FAQs come out of Debian's packages, by apt, without root.
+eval: preflight $(DEV_SET) ## how well the search finds, by language: make eval [OS_URL=http://…:9200]
+	@exec $(BIN)/python -m harness.eval $(if $(OS_URL),--opensearch "$(OS_URL)")
+
+bench-retrieval: preflight $(DEV_SET) ## 100,000 chunks: ingest rate, search times, memory
+	@exec $(BIN)/python -m harness.retrieval_bench
+
 bench: preflight $(DEV_SET) ## how fast, as ratios, into docs/benchmarks.md: make bench [QUICK=1]
 	@exec $(BIN)/python -m harness.bench $(if $(QUICK),--quick)
 

@@ -109,7 +109,7 @@ class QueryServiceSettings(HopSettings):
         "QS_MIN_SCORE",
         DEFAULT_MIN_SCORE,
         number(0, 1),
-        "a best passage under this score is RAG_LOW_SCORE",
+        "without a passage of this score, RAG_LOW_SCORE",
     )
     store_url: str = setting(
         "QS_STORE_URL",

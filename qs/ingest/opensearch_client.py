@@ -86,7 +86,7 @@ class OpenSearchClient:
             records, busy = _left(self._told(answer), records)
             if not records:
                 return
-            self.sleep(pause_s)
+            self._pause(pause_s)
         raise IndexFault(f"{self.url}: too busy for {len(records)} records: {busy}")
 
     def _patiently(self, method: str, path: str, content: bytes, kind: str) -> httpx.Response:
@@ -103,7 +103,7 @@ class OpenSearchClient:
                 if answer.status_code not in _BUSY:
                     return answer
                 said = str(error_of(answer.status_code, answer.content))
-            self.sleep(pause_s)
+            self._pause(pause_s)
         raise IndexFault(f"{self.url}: {said}")
 
     def _send(self, method: str, path: str, content: bytes, kind: str) -> httpx.Response:
@@ -117,6 +117,10 @@ class OpenSearchClient:
             )
         except (httpx.InvalidURL, UnicodeError) as error:
             raise IndexFault(f"{self.url}: {error}") from error
+
+    def _pause(self, pause_s: float) -> None:
+        if pause_s:
+            self.sleep(pause_s)
 
     def _told(self, answer: httpx.Response) -> Json:
         if answer.status_code not in _SUCCESS:
@@ -170,9 +174,10 @@ def _portions(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
 
 
 def _pauses() -> Iterator[float]:
-    """One for each attempt, each twice as long as the one before."""
-    for attempt in range(ATTEMPTS_MAX):
+    """One behind each attempt, each twice as long as the one before; none behind the last."""
+    for attempt in range(ATTEMPTS_MAX - 1):
         yield min(FIRST_PAUSE_S * 2**attempt, LAST_PAUSE_S)
+    yield 0.0
 
 
 def _is_tls(error: BaseException | None) -> bool:

@@ -20,7 +20,7 @@ from qs.retrieval.function_words import is_korean
 from qs.retrieval.opensearch_schema import CHUNK, INGEST_HINT
 from qs.retrieval.port import Hit, RetrievalFault
 from qs.retrieval.query import is_beginning
-from qs.retrieval.relevance import CANDIDATES_MIN, Candidate, best, weight
+from qs.retrieval.relevance import CANDIDATES_MIN, Candidate, best, tells, weight
 
 T = TypeVar("T")
 Json = Mapping[str, object]
@@ -148,12 +148,12 @@ def _hits(answer: Json, wanted: Sequence[str], top_k: int) -> Sequence[Hit]:
     if not chunks:
         detail = f"the index is empty, or of another format: {INGEST_HINT}"
         raise RetrievalFault(ReasonCode.RAG_INDEX_NOT_READY, detail)
-    weights = {
-        term: weight(min(_count(counts, f"t{number}"), chunks), chunks)
-        for number, term in enumerate(wanted)
-    }
+    holding = {number: min(_count(counts, f"t{number}"), chunks) for number, _ in enumerate(wanted)}
+    telling = {number: term for number, term in enumerate(wanted) if tells(holding[number], chunks)}
+    weights = {term: weight(holding[number], chunks) for number, term in telling.items()}
     listed = _at(_at(answer, "hits", dict), "hits", list)
-    return best([_candidate(hit, wanted) for hit in listed], wanted, weights, top_k)
+    candidates = [_candidate(hit, telling) for hit in listed]
+    return best(candidates, list(telling.values()), weights, top_k)
 
 
 def _expect_whole(answer: Json) -> None:
@@ -165,7 +165,7 @@ def _expect_whole(answer: Json) -> None:
         raise Misunderstood(f"partial: {failed} of {total} shards failed")
 
 
-def _candidate(told: object, wanted: Sequence[str]) -> Candidate:
+def _candidate(told: object, wanted: Mapping[int, str]) -> Candidate:
     hit = _a(told, dict, "a hit")
     source = _at(hit, "_source", dict)
     matched = _a(hit.get("matched_queries", []), list, "matched_queries")
@@ -181,9 +181,8 @@ def _candidate(told: object, wanted: Sequence[str]) -> Candidate:
         content=_at(source, "content", str),
         score=0.0,
     )
-    numbered = list(enumerate(wanted))
-    covered = [term for number, term in numbered if f"t{number}" in names]
-    headed = [term for number, term in numbered if f"ht{number}" in names]
+    covered = [term for number, term in wanted.items() if f"t{number}" in names]
+    headed = [term for number, term in wanted.items() if f"ht{number}" in names]
     return Candidate(found, float(score), covered, headed)
 
 

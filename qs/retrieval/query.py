@@ -14,7 +14,6 @@ else gives no terms, and then there is nothing to search for.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import Final
 
 from qs.retrieval.function_words import is_japanese, telling_parts
@@ -54,16 +53,19 @@ def index_terms(text: str) -> list[str]:
     run begins some term: that is how a question of one character finds it (`quoted`).
     """
     found: list[str] = []
-    for run in _runs(text):
-        found.extend(run)
-        if run and _UNSPACED_ONLY.fullmatch(run[-1]) and len(run[-1]) > 1:
-            found.append(run[-1][-1])
+    for run, unspaced in script_runs(text):
+        if unspaced:
+            found += _pairs(run)
+            if len(run) > 1:
+                found.append(run[-1])
+        else:
+            found += _words(run)
     return found
 
 
 def query_terms(text: str) -> tuple[str, ...]:
     """The distinct terms of a question in its order, as many as are worth looking for."""
-    found = dict.fromkeys(_asked(text)) or dict.fromkeys(chain.from_iterable(_runs(text)))
+    found = dict.fromkeys(_asked(text)) or dict.fromkeys(_said(text))
     return tuple(found)[:QUERY_TERMS_MAX]
 
 
@@ -101,16 +103,16 @@ def _asked(text: str) -> Iterator[str]:
             yield from _words(run)
 
 
+def _said(text: str) -> Iterator[str]:
+    """The terms of a text."""
+    for run, unspaced in script_runs(text):
+        yield from _pairs(run) if unspaced else _words(run)
+
+
 def script_runs(text: str) -> Iterator[tuple[str, bool]]:
     """The text as runs of one script each, and whether that one puts no spaces between words."""
     for run in _RUN.finditer(_folded(text)):
         yield run[0], run[2] is None
-
-
-def _runs(text: str) -> Iterator[list[str]]:
-    """The same, every run already cut into its terms."""
-    for run, unspaced in script_runs(text):
-        yield _pairs(run) if unspaced else _words(run)
 
 
 def _pairs(run: str) -> list[str]:
@@ -120,6 +122,8 @@ def _pairs(run: str) -> list[str]:
 
 def _words(word: str) -> list[str]:
     """A word; of a name such as QS_INDEX_PATH, the name itself and then its parts."""
+    if "_" not in word:
+        return [] if word in STOPWORDS else [word]
     parts = [part for part in word.split("_") if part]
     name = ["_".join(parts)] if len(parts) > 1 else []
     return name + [part for part in parts if part not in STOPWORDS]

@@ -20,6 +20,9 @@ CANDIDATES_MIN: Final = 40
 # rarest terms counts as all of it, or the score would measure how long-winded the question is.
 FULL_COVERAGE_TERMS: Final = 6
 
+# A term that stands in most chunks is left out where those are more than this.
+COMMON_MIN: Final = 2_000
+
 # Hits that cover less of the question than this are taken to be about something else. Measured with
 # 130 questions on the handbook, 20 on the Debian FAQ and 25 about neither: 0.30 turns away none of
 # the first two, and 24 resp. 19 of the 25. Higher thresholds turn away more real questions than
@@ -33,6 +36,14 @@ def weight(holding: int, total: int) -> float:
     A term that no chunk holds weighs most: it is what shows that a question is off the subject.
     """
     return math.log(1 + (total - holding + 0.5) / (holding + 0.5))
+
+
+def tells(holding: int, total: int) -> bool:
+    """Whether a term that `holding` of `total` chunks hold is worth looking for.
+
+    In a large index one that stands in most chunks tells nothing, and costs the most to look for.
+    """
+    return holding <= COMMON_MIN or holding * 2 <= total
 
 
 def coverage(weights: Mapping[str, float], covered: Iterable[str]) -> float:

@@ -13,7 +13,7 @@ from attrs import define, field
 
 from qs.retrieval.port import Hit
 from qs.retrieval.query import any_of, quoted
-from qs.retrieval.relevance import CANDIDATES_MIN, Candidate, best, weight
+from qs.retrieval.relevance import CANDIDATES_MIN, Candidate, best, tells, weight
 
 # A word in the chunk's own heading says more about what it answers than one in its text. More than
 # double, or a weight on the headings above it too, cost recall in every language that was measured.
@@ -23,8 +23,13 @@ HEADING_WEIGHT: Final = 2.0
 MATCHED_TERMS_MAX: Final = 48
 
 # How many chunks a search walks to rank them, over all its terms, if one term alone is not more.
-# It bounds the search in a very large index at some 200 ms; to bound it tighter costs recall.
-WALK_MAX: Final = 200_000
+# It bounds the search in a large index at some 50 ms, a microsecond or two for each. The rarest
+# terms are walked first, and what stands behind them counts still, by heading and coverage.
+WALK_MAX: Final = 8_000
+
+# A term in no more chunks than these is walked whole to see which candidates hold it; of a commoner
+# one each candidate is looked up.
+WALKED_WHOLE_MAX: Final = 2_000
 
 KNOWN_TERMS_MAX: Final = 20_000
 
@@ -66,6 +71,7 @@ class Reader:
 
 def find_hits(reader: Reader, wanted: Sequence[str], top_k: int) -> Sequence[Hit]:
     """The best chunks, each with the share of the question that it covers."""
+    wanted = [term for term in wanted if tells(reader.count(term), reader.chunks)]
     held = sorted((term for term in wanted if reader.count(term)), key=reader.count)
     del held[MATCHED_TERMS_MAX:]
     if not held:
@@ -104,10 +110,15 @@ def _holders(
     """Which of the terms each of these chunks holds in any of the columns."""
     holding: dict[int, list[str]] = {chunk: [] for chunk in chunks}
     places = ", ".join("?" * len(chunks))
-    query = f"SELECT rowid FROM chunks_fts WHERE chunks_fts MATCH ? AND rowid IN ({places})"  # noqa: S608 - only placeholders are put in
+    every = "SELECT rowid FROM chunks_fts WHERE chunks_fts MATCH ?"
+    these = f"{every} AND rowid IN ({places})"
     for term in terms:
-        for (chunk,) in reader.connection.execute(
-            query, (f"{{{columns}}}: {quoted(term)}", *chunks)
-        ):
-            holding[chunk].append(term)
+        wanted = f"{{{columns}}}: {quoted(term)}"
+        if reader.count(term) <= WALKED_WHOLE_MAX:
+            rows = reader.connection.execute(every, (wanted,))
+        else:
+            rows = reader.connection.execute(these, (wanted, *chunks))
+        for (chunk,) in rows:
+            if chunk in holding:
+                holding[chunk].append(term)
     return holding

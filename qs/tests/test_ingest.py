@@ -6,6 +6,7 @@ read back. A kill is an exception from the progress hook, in the middle of a bat
 
 import contextlib
 import io
+import json
 import os
 import sqlite3
 from collections.abc import Callable
@@ -15,7 +16,8 @@ import pytest
 import trio
 
 from qs.ingest.__main__ import INTERRUPTED, KINDS, main
-from qs.ingest.files import Found, Ignored, Skipped, list_files
+from qs.ingest.faults import FileFault
+from qs.ingest.files import Found, Ignored, Skipped, list_files, open_unchanging
 from qs.ingest.index_writer import open_index
 from qs.ingest.pipeline import BATCH_DOCUMENTS, Summary, ingest
 from qs.ingest.port import IndexFault
@@ -123,6 +125,49 @@ def test_the_last_good_copy_stays_when_a_file_is_half_written(root: Path, index:
     assert set(_ids(index)) == {"Red ones.", "Green.", "Brown."}
     _write(root, a="# Apples\n\nWhole again.")
     assert _ingest(root, index).changed == 1
+
+
+def test_the_last_good_copy_stays_when_a_file_or_folder_cannot_be_read(
+    root: Path, index: Path
+) -> None:
+    _write(root / "below", d="# Figs\n\nViolet.")
+    _ingest(root, index)
+    with (root / "a.md").open("wb") as huge:
+        huge.truncate(50 * 1024 * 1024)
+    (root / "below" / "d.md").unlink()
+    (root / "below").rmdir()
+    (root / "below").symlink_to(root, target_is_directory=True)
+    summary = _ingest(root, index)
+    assert (summary.removed, summary.skipped_count) == (0, 2)
+    assert set(_ids(index)) == {"Red ones.", "Green.", "Brown.", "Violet."}
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(root: Path) -> None:
+    path = root / "a.md"
+    with pytest.raises(FileFault, match="changed while it was read"), open_unchanging(path, None):
+        path.write_text("Something else.")
+
+
+def test_a_file_whose_lines_change_while_they_are_read_keeps_what_it_had(
+    tmp_path: Path, index: Path
+) -> None:
+    root = tmp_path / "lines"
+    root.mkdir()
+    file = root / "many.jsonl"
+    lines = [json.dumps({"id": n, "text": f"text {n}"}) for n in range(3 * BATCH_DOCUMENTS)]
+    file.write_text("\n".join(lines), "utf-8")
+    _ingest(root, index)
+    file.write_text("\n".join(lines[: 2 * BATCH_DOCUMENTS]), "utf-8")
+
+    def touched() -> None:
+        with file.open("a", encoding="utf-8") as more:
+            more.write(" ")
+
+    summary = _ingest(root, index, touched)
+    assert [skipped.reason for skipped in summary.skipped] == ["it changed while it was read"]
+    assert summary.removed == 0
+    assert len(_ids(index)) == len(lines)
+    assert _ingest(root, index).removed == BATCH_DOCUMENTS
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_ingested(root: Path, index: Path) -> None:

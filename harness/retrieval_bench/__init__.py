@@ -1,0 +1,1 @@
+"""How fast and in what memory a large corpus is ingested and searched: `make bench-retrieval`."""
