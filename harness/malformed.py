@@ -359,7 +359,7 @@ def _endings(name: str, status: str, path: str, key: str, value: object) -> Iter
 
 
 LAWS = (
-    Law(ChatRequest, "a session and a history", ("$.history",),
+    Law(ChatRequest, "a session and a history", ("$.history", "$.session_id"),
         {"session_id": "s", "history": _EARLIER}),
     Law(GenerateRequest, "nothing to cite", ("$.context.chunks",),
         {"citations_required": True, "context": {"chunks": []}}),

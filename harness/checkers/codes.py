@@ -230,6 +230,8 @@ def log_and_answer_agree(evidence: Evidence) -> Iterator[str]:
         logged = [str(line["reason_code"] or line["status"]) for line in lines]
         if word == LEFT and _goes_as_it_ends(exchange, evidence.plan.late_s):
             continue
+        if word == LEFT and _goes_as_it_is_told(evidence, exchange, logged):
+            continue
         if word == LEFT and exchange.host == "bff" and _is_read_slowly(evidence, exchange):
             continue  # What it left behind it may be the whole of its answer.
         if word in (LEFT, CUT) and stopped_reading(evidence, exchange):
@@ -255,6 +257,25 @@ def _goes_as_it_ends(exchange: Exchange, late_s: float) -> bool:
     if sent_at is None or exchange.left_at is None:
         return False
     return abs(sent_at - exchange.left_at) <= late_s
+
+
+def _goes_as_it_is_told(evidence: Evidence, exchange: Exchange, logged: list[str]) -> bool:
+    """Whether the client left at the moment when the next hop told this end.
+
+    What was told together leaves in one write, which such a client never gets.
+    """
+    return (
+        bool(exchange.pieces)
+        and exchange.left_at is not None
+        and any(
+            other.request_id == exchange.request_id
+            and other.host != exchange.host
+            and other.pieces
+            and abs(other.pieces[-1].at - exchange.left_at) <= evidence.plan.late_s
+            and last_word(other) in logged
+            for other in own_answers(evidence)
+        )
+    )
 
 
 def _times_asked(evidence: Evidence, exchange: Exchange) -> int:
