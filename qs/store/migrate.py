@@ -91,7 +91,8 @@ def _run(connection: Connection, current: str | None, wanted: str | None) -> Non
 def _version(database: Database, connection: Connection) -> Version:
     scripts = _scripts()
     newest = scripts.get_current_head()
-    assert newest is not None
+    if newest is None:  # Alembic says of a folder that it cannot list that it is empty.
+        raise StoreFault(f"{database.name}: the steps of its versions cannot be read just now")
     tables = set(sa.inspect(connection).get_table_names())
     if VERSION_TABLE not in tables:
         # A server's database may be shared; a file is ours alone.
