@@ -379,7 +379,7 @@ async def badly(sink: EventSink) -> None:
 
 
 @pytest.mark.parametrize("end", [well, badly])
-@pytest.mark.parametrize("deltas", range(8, 18))
+@pytest.mark.parametrize("deltas", range(24, 40))
 async def test_the_order_holds_when_a_drain_cancels_a_blocked_event(
     autojump_clock: MockClock, deltas: int, end: Act
 ) -> None:
@@ -393,7 +393,7 @@ async def test_the_order_holds_when_a_drain_cancels_a_blocked_event(
     assert_legal(events_in(answer))
 
 
-@pytest.mark.parametrize("deltas", range(8, 18))
+@pytest.mark.parametrize("deltas", range(24, 40))
 async def test_the_order_holds_when_a_producers_own_limit_cancels_a_blocked_event(
     autojump_clock: MockClock, deltas: int
 ) -> None:
