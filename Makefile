@@ -62,7 +62,7 @@ sim: preflight $(DEV_SET) ## random worlds, each from its own seed: make sim SEE
 	@exec $(BIN)/python -m harness.sim --seed $(SEED) --runs $(RUNS) $(if $(FRESH),--fresh)
 
 # Over real sockets, for CI: ONLY='stall and plain' selects, as pytest's -k does.
-test-faults: preflight $(DEV_SET) ## every fault over four real processes, five minutes, with a report
+test-faults: preflight $(DEV_SET) ## every fault over four real processes, seven minutes, with a report
 	@mkdir -p $(dir $(FAULTS_REPORT))
 	@$(BIN)/python -m pytest harness/faults -k "$(ONLY)" --tb short \
 	--basetemp $(dir $(FAULTS_REPORT))tmp --junitxml $(FAULTS_REPORT) \
@@ -87,7 +87,7 @@ fuzz: preflight $(DEV_SET) $(FUZZ_SET) ## odd bytes into every reader: make fuzz
 	@FUZZ_PYTHON=$(FUZZ_VENV)/bin/python exec $(BIN)/python -m harness.fuzz $(TARGET) \
 	--minutes "$(MINUTES)" $(if $(KEEP),--keep)
 
-# All rows take turns in one run; a quarter of an hour, QUICK=1 two minutes. Ctrl-C ends all of it.
+# All rows take turns in one run; a quarter of an hour, QUICK=1 eight minutes. Ctrl-C ends all of it.
 # The FAQs come out of Debian's packages, by apt, without root.
 eval: preflight $(DEV_SET) ## how well the search finds, by language: make eval [OS_URL=http://…:9200]
 	@exec $(BIN)/python -m harness.eval $(if $(OS_URL),--opensearch "$(OS_URL)")
