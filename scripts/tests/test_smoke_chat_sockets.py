@@ -235,12 +235,14 @@ def test_ids_that_one_service_did_not_log_fail(tmp_path: Path) -> None:
 
 @contextmanager
 def written(bff: Bff, lines: Path) -> Iterator[None]:
-    """Its log as a file that is kept up to date."""
+    """Its log as a file that is kept up to date, and whole whenever it is read."""
     done = threading.Event()
+    draft = lines.with_suffix(".draft")
 
     def keep() -> None:
         while not done.wait(0.02):
-            lines.write_text("".join(json.dumps(line) + "\n" for line in [*bff.log]))
+            draft.write_text("".join(json.dumps(line) + "\n" for line in [*bff.log]))
+            draft.replace(lines)
 
     thread = threading.Thread(target=keep)
     thread.start()
