@@ -76,6 +76,9 @@ class Corpus:
             case "term":
                 ((key, value),) = body.items()
                 return (1.0, frozenset()) if self.records[record].get(key) == value else None
+            case "terms":
+                ((key, values),) = body.items()
+                return (1.0, frozenset()) if self.records[record].get(key) in values else None
             case "match" | "prefix":
                 return self._text(record, kind, body)
             case "constant_score":

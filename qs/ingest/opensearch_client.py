@@ -2,8 +2,8 @@
 
 A whole request that is refused for now (429, 502, 503, 504), or whose connection breaks, is sent
 again, and so is each record of a `_bulk` that the server had no room for: `_bulk` answers 200
-whatever became of its records. Sending again is safe: every record has an id of its own. Anything
-else is an `IndexFault`.
+whatever became of its records. Sending again is safe: every record has an id of its own, and what
+finds its own work done says so (`make`, `conflicts`). Anything else is an `IndexFault`.
 """
 
 import json
@@ -29,6 +29,7 @@ ANSWER_TIMEOUT_S: Final = 120.0  # a copy of an index is waited for, too
 _BUSY: Final = frozenset([429, 502, 503, 504])
 _SUCCESS: Final = range(200, 300)
 _NOT_FOUND: Final = 404
+_EXISTS: Final = "resource_already_exists_exception"
 
 
 @frozen
@@ -69,10 +70,17 @@ class OpenSearchClient:
         return self._told(answer) if answer.status_code != _NOT_FOUND else None
 
     def conflicts(self, method: str, path: str, told: Json) -> Json | None:
-        """The same where another writer may have been first: None is the server's 409."""
+        """The same where another writer may have been first, or have taken the index away."""
         content = json.dumps(told, ensure_ascii=False).encode()
         answer = self._patiently(method, path, content, "application/json")
-        return self._told(answer) if answer.status_code != 409 else None
+        return self._told(answer) if answer.status_code not in (_NOT_FOUND, 409) else None
+
+    def make(self, method: str, path: str, told: Json) -> None:
+        """Make an index; one that is there was made by a request whose answer was lost."""
+        content = json.dumps(told, ensure_ascii=False).encode()
+        answer = self._patiently(method, path, content, "application/json")
+        if error_of(answer.status_code, answer.content).type != _EXISTS:
+            self._told(answer)
 
     def bulk(self, index: str, records: Sequence[Record]) -> None:
         """Write them all, in as many requests as it takes. Raises IndexFault."""
