@@ -12,7 +12,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from attrs import define, evolve, field
 
-from fakes.opensearch_server.query import Corpus, Json, Refused, corpus_of
+from fakes.opensearch_server.query import (
+    CLAUSES_MAX,
+    Corpus,
+    Json,
+    Refused,
+    clauses,
+    corpus_of,
+)
 
 Answer = tuple[int, Json]
 _TEXTS: Final = ("terms", "heading", "korean")
@@ -207,6 +214,8 @@ def _found(corpus: Corpus, query: Json) -> dict[str, tuple[float, frozenset[str]
 
 
 def _searched(name: str, corpus: Corpus, told: Json) -> Json:
+    if clauses(told["query"]) > CLAUSES_MAX:  # type: ignore[arg-type]
+        raise _Fault(400, "too_many_clauses", f"maxClauseCount is set to {CLAUSES_MAX}")
     found = _found(corpus, told["query"])  # type: ignore[arg-type]
     ranked = sorted(found, key=_order(corpus, found, told))
     after = told.get("search_after")
