@@ -224,6 +224,13 @@ def test_a_busy_server_is_waited_for_and_then_said_to_be_busy(name: str, tmp_pat
     assert len(server.slept) == ATTEMPTS_MAX - 1
 
 
+class _Endless(httpx.SyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        for _ in range(80):
+            yield b" " * 1024**2
+        raise AssertionError("it was read to its end")
+
+
 def _breaks(_request: httpx.Request) -> httpx.Response:
     raise httpx.ReadError("reset")
 
@@ -233,6 +240,16 @@ ODD: Mapping[str, tuple[Callable[[httpx.Request], httpx.Response], str]] = {
     "a list": (lambda _: httpx.Response(200, json=[]), "not understood"),
     "an unknown alias": (lambda _: httpx.Response(200, json={"x": {}}), "not of this program"),
     "401": (lambda _: httpx.Response(401, text="Unauthorized"), "401 : Unauthorized"),
+    "an encoding nobody asked for": (
+        lambda _: httpx.Response(
+            200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip")
+        ),
+        "incorrect header check",
+    ),
+    "without end": (
+        lambda _: httpx.Response(200, stream=_Endless()),
+        "its answer is over 67108864 bytes",
+    ),
     "broken connections": (_breaks, "ReadError: reset"),
 }
 
@@ -309,6 +326,23 @@ def test_an_ingest_ends_when_another_was_published_since_it_began() -> None:
         first.put("/root", "one", "1", [chunk("one", "one")])
     assert set(server.searched()) == {"two"}
     assert server.engine.aliases == {"bsl": "bsl-000001"}
+
+
+def test_an_answer_that_drips_is_given_up_after_its_time() -> None:
+    server, clock = _Server(), iter(range(10_000))
+    server.before = lambda _: httpx.Response(200, stream=_Dripping())
+    http = httpx.Client(transport=server)
+    client = OpenSearchClient(
+        http, "http://os", sleep=server.slept.append, now=lambda: next(clock) * 1.0
+    )
+    with pytest.raises(IndexFault, match="no whole answer in 120 s"):
+        client.ask("GET", "bsl")
+    assert server.asked == ATTEMPTS_MAX
+
+
+class _Dripping(httpx.SyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        yield from [b"{"] * 1_000
 
 
 def test_an_answer_that_is_lost_is_no_harm_whichever_it_is(tmp_path: Path) -> None:
