@@ -5,6 +5,8 @@ is killed leaves the last whole transaction. A file that is not an index of this
 never overwritten.
 """
 
+import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -132,6 +134,8 @@ def open_index(path: Path) -> SqliteWriter:
     """The index at `path`, made when there is none; raises `IndexFault`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _begin_file(path)
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     except OSError as error:
         raise IndexFault(f"index {path}: {(error.strerror or str(error)).lower()}") from error
@@ -145,6 +149,23 @@ def open_index(path: Path) -> SqliteWriter:
             raise _rescue(error, path) from error
         raise
     return SqliteWriter(connection, path)
+
+
+def _begin_file(path: Path) -> None:
+    """An empty file, without what SQLite kept beside one that was deleted.
+
+    A program that has the deleted one open still would share that with ours, and spoil both. The
+    folder's lock sees to it that nothing is taken from another ingest that begins at this moment.
+    """
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if not path.exists():
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            path.touch()
+    finally:
+        os.close(folder)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
