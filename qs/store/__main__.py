@@ -82,6 +82,19 @@ def _backup(settings: Settings, asked: Asked) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise BackupFault(f"{folder} is not empty: a copy is never written over another")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    umask = os.umask(0o077)  # a copy holds what people have asked, whoever may see its folder
+    try:
+        _copy_into(folder, settings)
+    finally:
+        os.umask(umask)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    if waiting := list(Path(settings.spool_dir).glob("*/*.turn")):
+        print(f"not in it: {len(waiting)} turns that are still in {settings.spool_dir}")
+    print(f"the copy is in {folder}")
+
+
+def _copy_into(folder: Path, settings: Settings) -> None:
     database, index = Database.at(settings.store_url), Path(settings.index_path)
     if not database.is_file:
         dump(database, folder / _STORE_DUMP)
@@ -93,11 +106,7 @@ def _backup(settings: Settings, asked: Asked) -> None:
         copy_file(index, folder / _INDEX_FILE)
         print(f"index {index}: {_size(folder / _INDEX_FILE)}")
     if not any(folder.iterdir()):
-        folder.rmdir()
         raise BackupFault("there is neither a store nor an index yet")
-    if waiting := list(Path(settings.spool_dir).glob("*/*.turn")):
-        print(f"not in it: {len(waiting)} turns that are still in {settings.spool_dir}")
-    print(f"the copy is in {folder}")
 
 
 def _restore(settings: Settings, asked: Asked) -> None:
@@ -108,8 +117,7 @@ def _restore(settings: Settings, asked: Asked) -> None:
         raise BackupFault(f"{folder} has neither {name} nor {_INDEX_FILE}")
     if kept.exists():
         if database.is_file:
-            with closing(Database.at(f"sqlite:///{kept}")) as copied:
-                version_of(copied)  # refuses what is not ours, or newer
+            version_of(Database.to_look_at(kept))  # refuses what is not ours, or newer
             copy_file(kept, database.path)
         else:
             load_dump(database, kept)

@@ -16,13 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Final, Protocol, cast
+from urllib.parse import quote
 
 import pymysql  # type: ignore[import-untyped]  # it ships no types
 import sqlalchemy as sa
 from attrs import define, field
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from qs.store.port import StoreFault, StoreRefused
 
@@ -107,6 +108,18 @@ class Database:
         if parsed.get_backend_name() == "sqlite":
             return cls(parsed, _sqlite(parsed))
         return cls(parsed, _mysql(parsed))
+
+    @classmethod
+    def to_look_at(cls, path: Path) -> "Database":
+        """A SQLite file of which nothing is changed, not even how it is kept."""
+        place = f"file:{quote(str(path.absolute()))}?mode=ro"
+        engine = sa.create_engine(
+            "sqlite://",
+            creator=lambda: sqlite3.connect(place, uri=True),
+            poolclass=NullPool,
+            hide_parameters=True,
+        )
+        return cls(URL.create("sqlite", database=str(path)), engine)
 
     @property
     def is_file(self) -> bool:
