@@ -330,6 +330,44 @@ async def test_turn_that_no_store_takes_is_set_aside_and_the_others_are_stored(
         assert "turn refused" in kitchen.stage.out.getvalue()
 
 
+async def test_turns_are_stored_when_many_at_once_are_too_many_for_its_time(
+    autojump_clock: MockClock,
+) -> None:
+    class Slow(MemoryStore):
+        async def put(self, turns: object) -> None:
+            assert isinstance(turns, list)
+            if len(turns) > 3:
+                raise StoreFault("no answer within 2 s")
+            await super().put(turns)
+
+    kitchen = Kitchen(Slow())
+    opened = over(kitchen, FixedRetriever(HITS))
+    async with open_stage(
+        QueryServiceSettings, opened, upstream=Upstream(OK), environ=ENVIRON
+    ) as kitchen.stage:
+        kitchen.store.fault = DOWN
+        for number in range(30):
+            await kitchen.stage.post(ask(f"r-{number}"))
+        kitchen.store.fault = None
+        await trio.sleep(60)
+        assert len(kitchen.store.turns) == 30
+
+
+async def test_store_is_ready_again_when_it_was_down_at_the_start_and_nobody_asks(
+    autojump_clock: MockClock,
+) -> None:
+    kitchen = Kitchen(MemoryStore(fault=DOWN))
+    opened = over(kitchen, FixedRetriever(HITS))
+    async with open_stage(
+        QueryServiceSettings, opened, upstream=Upstream(OK), environ=ENVIRON
+    ) as kitchen.stage:
+        await trio.sleep(60)
+        assert (await kitchen.stage.client.get("http://hop/ready")).status_code == 503
+        kitchen.store.fault = None
+        await trio.sleep(6)
+        assert (await kitchen.stage.client.get("http://hop/ready")).status_code == 200
+
+
 # Reading what is kept.
 
 
