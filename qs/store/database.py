@@ -12,7 +12,7 @@ replaced unseen.
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Final, Protocol, cast
@@ -174,6 +174,16 @@ class Database:
         options = {**options, **_MYSQL, **limits}
         with suppress(pymysql.Error, OSError), pymysql.connect(*place, **options) as second:
             second.query(f"KILL QUERY {dbapi.thread_id():d}")
+
+    def overwrite(self) -> None:
+        """Take out of SQLite's log what was deleted from its file, unless somebody is reading."""
+        if self.is_file:
+            with (
+                self._foreign_faults(),
+                closing(self.engine.raw_connection()) as connection,
+                suppress(sqlite3.Error),
+            ):
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close the idle connections; one still used is closed when it is given back."""
