@@ -197,7 +197,7 @@ def test_steps_undo_each_other_and_make_the_tables_as_declared(
         " AND collation_name IS NOT NULL"
     )
     assert mariadb.run(columns) == [("utf8mb4_bin",)], "whatever the database's own default is"
-    assert migrate(fresh, "base").current is None
+    assert migrate(fresh, "base", down=True).current is None
     assert mariadb.run("SHOW TABLES IN fresh") == [("store_version",)]
     assert migrate(fresh).current == "0001"
 

@@ -1,7 +1,11 @@
-"""What a program does at its start about what it keeps: refuse, or go on without."""
+"""What programs do about what they keep: refuse or go on without at their start, stop when told."""
 
+import os
 import sqlite3
+import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import pytest
 import trio
@@ -15,6 +19,8 @@ from hop.settings import load
 from qs.app import open_app
 from qs.config import QueryServiceSettings
 from qs.store.keeping import open_keeping
+
+GRACE_S: Final = 120.0  # for busy machines: it starts a program
 
 
 def test_program_says_why_and_ends_when_its_store_is_not_for_it(
@@ -57,3 +63,32 @@ async def test_store_that_is_down_is_told_where_it_belongs_and_stops_no_start(
     logged = await trio.Path(tmp_path / "log").read_text()
     assert logged.count("store down") == 1
     assert "secret" not in logged
+
+
+async def test_copying_ends_with_all_that_it_started_when_it_is_terminated(tmp_path: Path) -> None:
+    tool, pid = tmp_path / "mariadb-dump", tmp_path / "pid"
+    tool.write_text(f"#!/bin/sh\necho $$ > {pid}.part\nmv {pid}.part {pid}\nexec sleep 60\n")
+    tool.chmod(0o700)
+    environ = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "QS_STORE_URL": "mysql+pymysql://u:secret@127.0.0.1:1/chats",
+        "QS_INDEX_PATH": str(tmp_path / "index.sqlite3"),
+        "PYTHONPATH": str(Path.cwd()),
+    }
+    said = (tmp_path / "said").open("wb")
+    copying = await trio.lowlevel.open_process(
+        [sys.executable, "-m", "qs.store", "backup", str(tmp_path / "copy")],
+        env=environ,
+        stderr=said,
+    )
+    with trio.fail_after(GRACE_S):
+        while not pid.exists():  # noqa: ASYNC110 - it is another program's
+            await trio.sleep(0.05)
+        copying.terminate()
+        assert await copying.wait() == 130
+        with suppress(ProcessLookupError):
+            while os.kill(int(pid.read_text()), 0) is None:  # noqa: ASYNC110 - likewise
+                await trio.sleep(0.05)
+    said.close()
+    assert (tmp_path / "said").read_bytes() == b"store: interrupted\n"
+    assert not (tmp_path / "copy").exists()

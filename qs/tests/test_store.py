@@ -147,7 +147,7 @@ async def test_sessions_are_counted_no_further_than_is_soon_done(path: Path) -> 
 def test_steps_undo_each_other_when_run_down_and_up(path: Path) -> None:
     database = at(path)
     before = _schema(path)
-    assert migrate(database, "base").current is None
+    assert migrate(database, "base", down=True).current is None
     assert _schema(path) == [("store_version",)]
     assert version_of(database).current is None
     after = migrate(database)

@@ -67,8 +67,12 @@ def test_version_is_told_before_and_after_steps(
     run(environ, "upgrade")
     run(environ, "status")
     assert capsys.readouterr().out.count("version 0001, newest 0001\n") == 2
+    run(environ, "upgrade", "base", status=1)
+    assert "version 0001: from there to none is a downgrade" in capsys.readouterr().err
     run(environ, "downgrade", "base")
     assert "version none, newest 0001" in capsys.readouterr().out
+    run(environ, "downgrade", "head", status=1)
+    assert "version none: from there to 0001 is an upgrade" in capsys.readouterr().err
     run(environ, "downgrade", "0009", status=1)
     assert capsys.readouterr().err == "store: there is no version '0009'\n"
 
@@ -136,7 +140,8 @@ def test_store_that_is_open_shows_what_was_restored_under_it(
         (["backup", "{full}"], "is not empty: a copy is never written over another"),
         (["restore", "{copy}"], "has neither store.sqlite3 nor index.sqlite3"),
         (["purge"], "QS_RETENTION_DAYS is 0, which keeps everything: give --days"),
-        (["purge", "--days", "1"], "store"),
+        (["purge", "--days", "1"], "not made yet"),
+        (["upgrade", ""], "there is no version ''"),
     ],
 )
 def test_one_line_says_why_when_it_cannot_be_done(
@@ -154,6 +159,7 @@ def test_one_line_says_why_when_it_cannot_be_done(
     assert line.startswith("store: ")
     assert said in line
     assert not (tmp_path / "copy").exists()
+    assert not Path(environ["QS_STORE_URL"].removeprefix("sqlite:///")).exists()
 
 
 def test_copy_of_a_newer_version_or_of_something_else_is_not_restored(
