@@ -101,7 +101,7 @@ class Kept:
         """The session with its newest turns, those in the spool among them."""
         opening = self._spool.waiting.opening.get(session_id)
         if opening is not None and opening.owner != owner:
-            return None
+            opening = None  # and on as for any other that is not there
         # The spool first: what is moved meanwhile is then found twice, not missed.
         here = [
             turn

@@ -416,6 +416,10 @@ async def test_session_is_there_while_its_first_turn_is_answered_and_for_its_own
                 assert transcript is not None
                 assert transcript.turns == ()
                 assert await kitchen.kept.read(session, "other", 5) is None
+                kitchen.store.fault = DOWN
+                for stranger, unknown in (("other", session), ("", "unknown")):
+                    with pytest.raises(StoreFault):
+                        await kitchen.kept.read(unknown, stranger, 5)
 
 
 async def test_turn_of_an_erased_session_stays_away_however_it_ends(
