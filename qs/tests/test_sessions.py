@@ -25,6 +25,7 @@ from harness.alone import HITS, OK, TEXT, frame, generated_answer, good_stream
 from harness.hop_stage import Play, Stage, Upstream, chat, open_stage, raw, sse, whole
 from harness.memory_store import MemoryStore, keeping_in_memory
 from harness.memory_stream import MemoryStream
+from harness.store_laws import a_turn
 from hop.exchange import ResponseBytes
 from hop.lifetime import HopApp
 from hop.program import Program
@@ -182,6 +183,23 @@ async def test_a_session_is_continued_with_what_was_said(
         said = [(message.role, message.content) for message in here.asked().messages]
         assert said == [("user", "What is APT?"), ("assistant", TEXT), ("user", "And dpkg?")]
         assert await here.turns(session) == ["What is APT?", "And dpkg?"]
+
+
+@pytest.mark.parametrize("failed", [11, 12, 40])
+async def test_a_session_is_continued_with_what_was_said_when_much_has_failed_since(
+    autojump_clock: MockClock, failed: int
+) -> None:
+    async with qs() as here:
+        session = await here.begun("What is APT?")
+        await trio.sleep(1)
+        others = [
+            a_turn(number, "gone", owner="", session_id=session, opens=False)
+            for number in range(1, failed + 1)
+        ]
+        await here.store.put(others)
+        await here.asks("And dpkg?", session_id=session)
+        said = [message.content for message in here.asked().messages]
+        assert said == ["What is APT?", TEXT, "And dpkg?"]
 
 
 async def test_a_follow_up_question_is_searched_for_with_the_one_before(
