@@ -11,6 +11,7 @@ replaced unseen.
 """
 
 import sqlite3
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -34,6 +35,15 @@ _CONNECT_S: Final = 2
 _SILENCE_S: Final = 15
 _KILL_S: Final = 1
 _WRITES: Final = "writes"
+# What the driver raises where its server's first words are somebody else's.
+_FALLS_OVER: Final = (
+    AssertionError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 _MYSQL: Final[Mapping[str, object]] = {
     "charset": "utf8mb4",
     "connect_timeout": _CONNECT_S,
@@ -155,7 +165,7 @@ class Database:
     ) -> Iterator[Connection]:
         """A connection in one transaction. Raises StoreFault, whatever fails in it."""
         asking = asking or self.asking()
-        with self._foreign_faults(), self.engine.connect() as plain:
+        with self._foreign_faults(), self._connected() as plain:
             connection = plain.execution_options(**{_WRITES: writes})
             try:
                 asking.begin(connection)
@@ -172,7 +182,10 @@ class Database:
         place, options = self.engine.dialect.create_connect_args(self.url)
         limits = {"connect_timeout": _KILL_S, "read_timeout": _KILL_S}
         options = {**options, **_MYSQL, **limits}
-        with suppress(pymysql.Error, OSError), pymysql.connect(*place, **options) as second:
+        with (
+            suppress(pymysql.Error, OSError, *_FALLS_OVER),
+            pymysql.connect(*place, **options) as second,
+        ):
             second.query(f"KILL QUERY {dbapi.thread_id():d}")
 
     def overwrite(self) -> None:
@@ -188,6 +201,12 @@ class Database:
     def close(self) -> None:
         """Close the idle connections; one still used is closed when it is given back."""
         self.engine.dispose()
+
+    def _connected(self) -> Connection:
+        try:
+            return self.engine.connect()
+        except _FALLS_OVER as error:
+            raise StoreFault(f"{self.name}: no database answers there: {error}") from error
 
     @contextmanager
     def _foreign_faults(self) -> Iterator[None]:

@@ -1,8 +1,10 @@
 """What programs do about what they keep: refuse or go on without at their start, stop when told."""
 
 import os
+import socket
 import sqlite3
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -18,7 +20,10 @@ from hop.run import run
 from hop.settings import load
 from qs.app import open_app
 from qs.config import QueryServiceSettings
+from qs.store.database import Database
 from qs.store.keeping import open_keeping
+from qs.store.migrate import version_of
+from qs.store.port import StoreFault
 
 GRACE_S: Final = 120.0  # for busy machines: it starts a program
 
@@ -63,6 +68,25 @@ async def test_store_that_is_down_is_told_where_it_belongs_and_stops_no_start(
     logged = await trio.Path(tmp_path / "log").read_text()
     assert logged.count("store down") == 1
     assert "secret" not in logged
+
+
+@pytest.mark.parametrize(
+    "said", [b"\0" * 64, b"\5\0\0\0\nabcd", b"\0\0\0\0", b"\1\0\0\0\xff", b"SSH-2.0-x\r\n", b""]
+)
+def test_store_is_down_and_nothing_worse_when_what_answers_is_no_database(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
+
+        def answer() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.sendall(said)
+
+        answered = threads.submit(answer)
+        port = listener.getsockname()[1]
+        with pytest.raises(StoreFault, match=f"store chats at 127.0.0.1:{port}: ") as caught:
+            version_of(Database.at(f"mysql+pymysql://u:secret@127.0.0.1:{port}/chats"))
+        answered.result()
+    assert "secret" not in str(caught.value)
 
 
 async def test_copying_ends_with_all_that_it_started_when_it_is_terminated(tmp_path: Path) -> None:

@@ -236,8 +236,11 @@ async def test_file_that_is_no_turn_is_set_aside_and_the_others_are_found(
     assert len(disk.lost) == 1
 
 
-def test_line_that_was_damaged_in_the_middle_is_no_turn() -> None:
-    data = line_of(TURN.asked) + b"delta {\n" + line_of(OK)
+@pytest.mark.parametrize(
+    "damaged", [b"delta {\n", b'sources {"sources":[],"content_hashes":[null]}\n']
+)
+def test_line_that_was_damaged_in_the_middle_is_no_turn(damaged: bytes) -> None:
+    data = line_of(TURN.asked) + damaged + line_of(OK)
     with pytest.raises(ContractViolation):
         turn_of(data, 0)
 
