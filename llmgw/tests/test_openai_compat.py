@@ -386,6 +386,29 @@ async def test_fault_when_connecting_takes_too_long(
     assert network.closed is (connect_s != inf), "a socket in its handshake is closed too"
 
 
+@define
+class ConnectedLate(httpx.AsyncBaseTransport):
+    """A machine so busy that the connection's last step comes when the connect clock is over."""
+
+    clock: MockClock
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.clock.jump(3.0)
+        sent = httpcore.Request("POST", "http://model/v1/chat/completions")
+        await request.extensions["trace"]("http11.send_request_headers.started", {"request": sent})
+        await trio.sleep_forever()
+        raise AssertionError
+
+
+async def test_connect_timeout_when_connected_only_after_it(autojump_clock: MockClock) -> None:
+    async with httpx.AsyncClient(transport=ConnectedLate(autojump_clock)) as client:
+        with pytest.raises(GenerationFault) as caught:
+            async with OpenAICompat(client, "http://model/v1").open(CALL):
+                pass
+    assert caught.value.code is ReasonCode.PROVIDER_CONNECT_TIMEOUT
+    assert trio.current_time() == pytest.approx(3.0)
+
+
 PHASES: dict[str, Played] = {
     "before the head": "silence",
     "before content": raw(CHUNKED, ending=HANG),
