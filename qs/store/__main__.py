@@ -81,23 +81,33 @@ def _backup(settings: Settings, asked: Asked) -> None:
     folder = Path(asked.folder or f"var/backups/{time.strftime('%Y-%m-%d-%H%M%S')}")
     if folder.exists() and any(folder.iterdir()):
         raise BackupFault(f"{folder} is not empty: a copy is never written over another")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     database, index = Database.at(settings.store_url), Path(settings.index_path)
-    if not database.is_file:
-        dump(database, folder / _STORE_DUMP)
-        print(f"{database.name}: {_size(folder / _STORE_DUMP)}")
-    elif database.path.exists():
-        copy_file(database.path, folder / _STORE_FILE)
-        print(f"{database.name}: {_size(folder / _STORE_FILE)}")
+    is_made = _is_made(database)
+    if not is_made and not index.exists():
+        raise BackupFault("there is neither a store nor an index yet")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if is_made:
+        name, copy = (_STORE_FILE, _copy) if database.is_file else (_STORE_DUMP, dump)
+        copy(database, folder / name)
+        print(f"{database.name}: {_size(folder / name)}")
     if index.exists():
         copy_file(index, folder / _INDEX_FILE)
         print(f"index {index}: {_size(folder / _INDEX_FILE)}")
-    if not any(folder.iterdir()):
-        folder.rmdir()
-        raise BackupFault("there is neither a store nor an index yet")
     if waiting := list(Path(settings.spool_dir).glob("*/*.turn")):
         print(f"not in it: {len(waiting)} turns that are still in {settings.spool_dir}")
     print(f"the copy is in {folder}")
+
+
+def _is_made(database: Database) -> bool:
+    """Whether the store is there; StoreFault where that cannot be seen."""
+    if database.is_file:
+        return database.path.exists()
+    with closing(database):
+        return version_of(database).current is not None
+
+
+def _copy(database: Database, target: Path) -> None:
+    copy_file(database.path, target)
 
 
 def _restore(settings: Settings, asked: Asked) -> None:
