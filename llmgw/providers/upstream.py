@@ -61,6 +61,10 @@ class Wait:
         if self._streaming:
             self.code, self.left_s = ReasonCode.PROVIDER_IDLE_TIMEOUT, self.clocks.idle_s
 
+    def waited(self, since: float) -> None:
+        """The clock has run since then. A busy machine may see an arrival when it has run out."""
+        self.left_s = max(0.0, self.left_s - (trio.current_time() - since))
+
     def fault(self) -> GenerationFault:
         return GenerationFault(self.code, "no content in time")
 
@@ -115,7 +119,7 @@ class Sending:
 
     def _account(self) -> None:
         if self._connected_at is not None:
-            self._wait.left_s -= trio.current_time() - self._connected_at
+            self._wait.waited(self._connected_at)
 
 
 @define
