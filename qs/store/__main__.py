@@ -63,8 +63,11 @@ def _status(settings: Settings, _: Asked) -> None:
 
 
 def _is_made(database: Database) -> bool:
-    """Whether it is there to be asked; opened, a file would be made."""
-    return not database.is_file or database.path.exists()
+    """Whether the store is there; StoreFault where that cannot be seen."""
+    if database.is_file:
+        return database.path.exists()  # opened, it would be made
+    with closing(database):
+        return version_of(database).current is not None
 
 
 def _upgrade(settings: Settings, asked: Asked) -> None:
@@ -96,10 +99,18 @@ def _backup(settings: Settings, asked: Asked) -> None:
     folder = Path(asked.folder or f"var/backups/{time.strftime('%Y-%m-%d-%H%M%S')}")
     if folder.exists() and any(folder.iterdir()):
         raise BackupFault(f"{folder} is not empty: a copy is never written over another")
+    database, index = Database.at(settings.store_url), Path(settings.index_path)
+    is_made = _is_made(database)
+    if not is_made and not index.exists():
+        raise BackupFault("there is neither a store nor an index yet")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     umask = os.umask(0o077)  # a copy holds what people have asked, whoever may see its folder
     try:
-        _copy_into(folder, settings)
+        if is_made:
+            _copy_store(database, folder)
+        if index.exists():
+            copy_file(index, folder / _INDEX_FILE, _shown("index"))
+            print(f"index {index}: {_size(folder / _INDEX_FILE)}")
     finally:
         os.umask(umask)
         if not any(folder.iterdir()):
@@ -109,19 +120,13 @@ def _backup(settings: Settings, asked: Asked) -> None:
     print(f"the copy is in {folder}")
 
 
-def _copy_into(folder: Path, settings: Settings) -> None:
-    database, index = Database.at(settings.store_url), Path(settings.index_path)
-    if not database.is_file:
-        dump(database, folder / _STORE_DUMP)
-        print(f"{database.name}: {_size(folder / _STORE_DUMP)}")
-    elif database.path.exists():
-        copy_file(database.path, folder / _STORE_FILE, _shown("store"))
-        print(f"{database.name}: {_size(folder / _STORE_FILE)}")
-    if index.exists():
-        copy_file(index, folder / _INDEX_FILE, _shown("index"))
-        print(f"index {index}: {_size(folder / _INDEX_FILE)}")
-    if not any(folder.iterdir()):
-        raise BackupFault("there is neither a store nor an index yet")
+def _copy_store(database: Database, folder: Path) -> None:
+    copy = folder / (_STORE_FILE if database.is_file else _STORE_DUMP)
+    if database.is_file:
+        copy_file(database.path, copy, _shown("store"))
+    else:
+        dump(database, copy)
+    print(f"{database.name}: {_size(copy)}")
 
 
 def _restore(settings: Settings, asked: Asked) -> None:

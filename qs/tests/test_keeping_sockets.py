@@ -89,10 +89,13 @@ def test_store_is_down_and_nothing_worse_when_what_answers_is_no_database(said: 
     assert "secret" not in str(caught.value)
 
 
-async def test_copying_ends_with_all_that_it_started_when_it_is_terminated(tmp_path: Path) -> None:
-    tool, pid = tmp_path / "mariadb-dump", tmp_path / "pid"
+async def test_restoring_ends_with_all_that_it_started_when_it_is_terminated(
+    tmp_path: Path,
+) -> None:
+    tool, pid = tmp_path / "mariadb", tmp_path / "pid"
     tool.write_text(f"#!/bin/sh\necho $$ > {pid}.part\nmv {pid}.part {pid}\nexec sleep 60\n")
     tool.chmod(0o700)
+    (tmp_path / "store.sql").touch()
     environ = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "QS_STORE_URL": "mysql+pymysql://u:secret@127.0.0.1:1/chats",
@@ -100,20 +103,19 @@ async def test_copying_ends_with_all_that_it_started_when_it_is_terminated(tmp_p
         "PYTHONPATH": str(Path.cwd()),
     }
     said = (tmp_path / "said").open("wb")
-    copying = await trio.lowlevel.open_process(
-        [sys.executable, "-m", "qs.store", "backup", str(tmp_path / "copy")],
+    restoring = await trio.lowlevel.open_process(
+        [sys.executable, "-m", "qs.store", "restore", str(tmp_path)],
         env=environ,
         stderr=said,
     )
     with trio.fail_after(GRACE_S):
         while not pid.exists():  # noqa: ASYNC110 - it is another program's
             await trio.sleep(0.05)
-        copying.terminate()
-        assert await copying.wait() == 130
+        restoring.terminate()
+        assert await restoring.wait() == 130
         with suppress(ProcessLookupError):
             while True:
                 os.kill(int(pid.read_text()), 0)
                 await trio.sleep(0.05)
     said.close()
     assert (tmp_path / "said").read_bytes() == b"store: interrupted\n"
-    assert not (tmp_path / "copy").exists()

@@ -16,6 +16,7 @@ from trio.testing import MockClock
 
 from contracts.chat import Citation, Usage
 from contracts.events import CitationsProved, Delta, Done, Meta, failed, to_wire
+from contracts.framing import PROMPT_VERSION
 from contracts.reasons import NextAction, ReasonCode
 from harness.hop_stage import (
     SSE_HEAD,
@@ -130,7 +131,7 @@ async def test_answer_is_kept_with_all_it_rests_on(autojump_clock: MockClock) ->
         turn = await kitchen.the_turn()
     asked = turn.asked
     assert (asked.question, asked.request_id, asked.trace_id) == ("Why?", "r-1", "ab" * 16)
-    assert (asked.owner, asked.opens, asked.prompt_version) == ("", True, "1")
+    assert (asked.owner, asked.opens, asked.prompt_version) == ("", True, PROMPT_VERSION)
     assert len(asked.session_id) == 32
     ended = turn.ended
     assert (ended.status, ended.reason_code, ended.model) == ("ok", None, "m")
