@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Final, Protocol, cast
 from urllib.parse import quote
 
@@ -34,6 +34,8 @@ _CONNECT_S: Final = 2
 # A thread that waits for a server which has vanished is held no longer than this.
 _SILENCE_S: Final = 15
 _KILL_S: Final = 1
+_STOP_AGAIN_S: Final = 0.1
+_STOPS_MAX: Final = 10
 _WRITES: Final = "writes"
 # What the driver raises where its server's first words are somebody else's.
 _FALLS_OVER: Final = (
@@ -76,6 +78,7 @@ class Asking:
     _database: "Database"
     _dbapi: _Dbapi | None = field(default=None, init=False)
     _left: bool = field(default=False, init=False)
+    _ended: Event = field(factory=Event, init=False)
     _lock: Lock = field(factory=Lock, init=False)
 
     def begin(self, connection: Connection) -> None:
@@ -88,6 +91,7 @@ class Asking:
         """The connection is somebody else's now."""
         with self._lock:
             self._dbapi = None
+        self._ended.set()
 
     def leave(self) -> bool:
         """Let nothing begin any more; whether something has begun, which `stop` has to end.
@@ -98,10 +102,17 @@ class Asking:
         return self._dbapi is not None
 
     def stop(self) -> None:
-        """End it wherever it is; nothing happens when it has ended. Blocks."""
-        with self._lock:
-            if self._dbapi is not None:
+        """End it wherever it is; nothing happens when it has ended. Blocks.
+
+        It is said again until it is heard: between two statements nobody listens.
+        """
+        for _ in range(_STOPS_MAX):
+            with self._lock:
+                if self._dbapi is None:
+                    return
                 self._database.stop(self._dbapi)
+            if self._ended.wait(_STOP_AGAIN_S):
+                return
 
 
 @define

@@ -4,12 +4,14 @@ import os
 import socket
 import sqlite3
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import pytest
+import sqlalchemy as sa
 import trio
 
 from hop.lifetime import Drain
@@ -20,11 +22,17 @@ from hop.run import run
 from hop.settings import load
 from qs.app import open_app
 from qs.config import QueryServiceSettings
-from qs.store.database import Database
+from qs.store.database import Database, _Dbapi
 from qs.store.keeping import open_keeping
 from qs.store.migrate import version_of
 from qs.store.port import StoreFault
+from qs.store.sql_store import SqlStore
 
+# Minutes of it, unless it is interrupted.
+LONG: Final = sa.text(
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000000)"
+    " SELECT count(*) FROM n"
+)
 GRACE_S: Final = 120.0  # for busy machines: it starts a program
 
 
@@ -87,6 +95,32 @@ def test_store_is_down_and_nothing_worse_when_what_answers_is_no_database(said: 
             version_of(Database.at(f"mysql+pymysql://u:secret@127.0.0.1:{port}/chats"))
         answered.result()
     assert "secret" not in str(caught.value)
+
+
+async def test_statement_is_ended_when_its_asker_left_just_before_it_began(tmp_path: Path) -> None:
+    between, stopped, ended = threading.Event(), threading.Event(), threading.Event()
+
+    class Told(Database):
+        def stop(self, dbapi: _Dbapi) -> None:
+            super().stop(dbapi)
+            stopped.set()
+
+    def work(connection: sa.Connection) -> None:
+        between.set()
+        assert stopped.wait(GRACE_S)
+        try:
+            connection.execute(LONG)
+        except sa.exc.OperationalError:
+            ended.set()
+            raise
+
+    store = SqlStore(Told.at(f"sqlite:///{tmp_path}/store.sqlite3"), timeout_s=GRACE_S)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store._ask, work)
+        await trio.to_thread.run_sync(between.wait)
+        nursery.cancel_scope.cancel()
+    assert await trio.to_thread.run_sync(ended.wait, 20)
+    await store.aclose()
 
 
 async def test_restoring_ends_with_all_that_it_started_when_it_is_terminated(
