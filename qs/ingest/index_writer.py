@@ -148,7 +148,12 @@ def open_index(path: Path) -> SqliteWriter:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Check the file's format, or give a new file its own; two writers may come at once."""
+    """Check the file's format, or give a new file its own; two writers may come at once.
+
+    A file of somebody else's is not even put into another mode.
+    """
+    if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,):
+        _check_format(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("BEGIN IMMEDIATE")
@@ -157,6 +162,10 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         for statement in SCHEMA.split(";\n"):
             connection.execute(statement)
     connection.execute("COMMIT")
+    _check_format(connection, path)
+
+
+def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (user_version,) = connection.execute("PRAGMA user_version").fetchone()
     if problem := format_problem(application_id, user_version):
