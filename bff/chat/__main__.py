@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from io import TextIOWrapper
 from typing import Final
 
 import httpx
@@ -20,7 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bff.chat.call import Broken, Refused, Server, asked, whole
-from bff.chat.screen import Screen
+from bff.chat.screen import OBEYED, Screen
 from contracts.chat import ChatOptions, ChatRequest, ChatResponse, HistoryMessage, UserMessage
 from contracts.codec import decode, encode
 from contracts.events import CitationsProved, Meta, SourcesFound
@@ -84,6 +85,11 @@ class Conversation:
 def main(environ: Mapping[str, str], arguments: Sequence[str]) -> int:
     """The exit status."""
     told = _parsed(environ, arguments)
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # `_unusable` says so, of that line alone
+    if isinstance(sys.stdout, TextIOWrapper):
+        # JSON is UTF-8 everywhere; of an answer as much is shown as the terminal's letters can say.
+        sys.stdout.reconfigure(encoding="utf-8" if told.as_json else None, errors="replace")
     out, notes = Console(highlight=False, markup=False), Console(stderr=True, highlight=False)
     options = ChatOptions(stream=not told.as_json, top_k=told.top_k)
     conversation = Conversation(options)
@@ -114,7 +120,7 @@ def _parsed(environ: Mapping[str, str], arguments: Sequence[str]) -> Arguments:
         "--top-k", type=int, default=top_k, help="passages to retrieve (%(default)s)"
     )
     found = parser.parse_args(arguments)
-    if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", found.url):
+    if not _is_address(found.url):
         parser.error(f"--url: {found.url!r} is no http or https address")
     key = environ.get("CHAT_API_KEY", "")
     if not re.fullmatch(r"[\x21-\x7e]*", key):
@@ -122,6 +128,14 @@ def _parsed(environ: Mapping[str, str], arguments: Sequence[str]) -> Arguments:
     if found.json and found.question is None:
         parser.error("--json needs a question")
     return Arguments(found.question, found.url.rstrip("/"), key, found.json, found.top_k)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        httpx.URL(url).host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError):
+        return False
+    return re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url) is not None
 
 
 def _unusable(request: ChatRequest) -> str:
@@ -132,7 +146,9 @@ def _unusable(request: ChatRequest) -> str:
         return f"the question is over {MESSAGE_CHARS:,} characters"
     try:
         decode(encode(request), ChatRequest)
-    except (ContractViolation, UnicodeEncodeError) as violation:
+    except UnicodeEncodeError:
+        return "the question is no text"
+    except ContractViolation as violation:
         return str(violation)
     return ""
 
@@ -162,6 +178,8 @@ def _converse(told: Arguments, conversation: Conversation, out: Console, notes: 
         elif line:
             screen = Screen(out, notes)
             _answer(told, conversation, line, screen)
+            if out.quiet:
+                return ERROR  # nobody is left to be told
 
 
 def _answer(told: Arguments, conversation: Conversation, question: str, screen: Screen) -> int:
@@ -204,11 +222,13 @@ async def _settled(told: Arguments, request: ChatRequest, screen: Screen) -> int
             return await ask(Server(client, told.url, told.key), request, screen)
     except Refused as refusal:
         if told.as_json:
-            _print_json(encode(refusal.body))
+            _print_json(encode(refusal.body), screen)
         else:
             _tell_refusal(refusal, screen)
     except Broken as broken:
         screen.fail(str(broken), withdraw=True)
+    except SystemExit:  # what `rich` makes of a pipe whose reader left; it prints no more then
+        pass
     return ERROR
 
 
@@ -222,9 +242,9 @@ async def _streamed(server: Server, request: ChatRequest, screen: Screen) -> int
     return OK if screen.done is not None and screen.done.status == "ok" else FALLBACK
 
 
-async def _in_json(server: Server, request: ChatRequest, _: Screen) -> int:
+async def _in_json(server: Server, request: ChatRequest, screen: Screen) -> int:
     raw = await whole(server, request)
-    _print_json(raw)
+    _print_json(raw, screen)
     return OK if decode(raw, ChatResponse).status == "ok" else FALLBACK
 
 
@@ -236,10 +256,10 @@ def _tell_refusal(refusal: Refused, screen: Screen) -> None:
     screen.fail("\n".join([f"{error.code}: {error.message}", *details, *wait]), withdraw=True)
 
 
-def _print_json(raw: bytes) -> None:
+def _print_json(raw: bytes, screen: Screen) -> None:
     """JSON in which nothing that a terminal obeys stands unescaped."""
-    text = re.sub(r"[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", raw.decode())
-    sys.stdout.write(f"{text}\n")
+    text = OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", raw.decode())
+    screen.out.out(text, highlight=False)
 
 
 if __name__ == "__main__":
