@@ -25,7 +25,13 @@ from bff.chat.screen import OBEYED, Screen
 from contracts.chat import ChatOptions, ChatRequest, ChatResponse, HistoryMessage, UserMessage
 from contracts.codec import decode, encode
 from contracts.events import CitationsProved, Meta, SourcesFound
-from contracts.limits import ANSWER_MAX_CHARS, HISTORY_MESSAGES, MESSAGE_CHARS, TOP_K_DEFAULT
+from contracts.limits import (
+    ANSWER_MAX_CHARS,
+    CHAT_BODY_BYTES,
+    HISTORY_MESSAGES,
+    MESSAGE_CHARS,
+    TOP_K_DEFAULT,
+)
 from contracts.strict_json import ContractViolation
 from hop.pool import make_transport
 
@@ -67,11 +73,16 @@ class Conversation:
     said: tuple[HistoryMessage, ...] = field(default=(), init=False)
 
     def request(self, question: str) -> ChatRequest:
-        """The server keeps the conversation where it gave it an id; else it is sent along."""
+        """The server keeps the conversation where it gave it an id; else it is sent along.
+
+        As much of it as a body has room for: of turns, the oldest stay out first.
+        """
         request = ChatRequest(UserMessage("user", question), options=self.options)
         if self.session_id is not None:
             return evolve(request, session_id=self.session_id)
-        return evolve(request, history=self.said)
+        turns = (evolve(request, history=self.said[at:]) for at in range(0, len(self.said), 2))
+        fits = (one for one in turns if len(encode(one)) <= CHAT_BODY_BYTES)
+        return next(fits, request)
 
     def heard(self, question: str, screen: Screen) -> None:
         """Take the answer as said."""
@@ -95,7 +106,7 @@ def main(environ: Mapping[str, str], arguments: Sequence[str]) -> int:
     conversation = Conversation(options)
     if told.question is None:
         return _converse(told, conversation, out, notes)
-    problem = _unusable(conversation.request(told.question))
+    problem = _unusable(told.question, conversation)
     if problem:
         notes.print(Text(f"python -m bff.chat: {problem}", "red"), soft_wrap=True)
         return UNUSABLE
@@ -138,14 +149,14 @@ def _is_address(url: str) -> bool:
     return re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url) is not None
 
 
-def _unusable(request: ChatRequest) -> str:
-    """Why the BFF would refuse this request; empty where it would not."""
-    if not request.message.content.strip():
+def _unusable(question: str, conversation: Conversation) -> str:
+    """Why the BFF would refuse this question; empty where it would not."""
+    if not question.strip():
         return "the question is empty"
-    if len(request.message.content) > MESSAGE_CHARS:
+    if len(question) > MESSAGE_CHARS:
         return f"the question is over {MESSAGE_CHARS:,} characters"
     try:
-        decode(encode(request), ChatRequest)
+        decode(encode(conversation.request(question)), ChatRequest)
     except UnicodeEncodeError:
         return "the question is no text"
     except ContractViolation as violation:
@@ -173,7 +184,7 @@ def _converse(told: Arguments, conversation: Conversation, out: Console, notes: 
             screen.list_sources()
         elif line.startswith("/"):
             notes.print(Text(_EPILOG.partition("environment:")[0], "dim"))
-        elif line and (problem := _unusable(conversation.request(line))):
+        elif line and (problem := _unusable(line, conversation)):
             notes.print(Text(problem, "red"), soft_wrap=True)
         elif line:
             screen = Screen(out, notes)

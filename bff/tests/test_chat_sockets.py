@@ -35,6 +35,7 @@ from contracts.events import (
     failed,
     to_wire,
 )
+from contracts.limits import CHAT_BODY_BYTES
 from contracts.reasons import NextAction, ReasonCode
 
 ROOT: Final = Path(__file__).parents[2]
@@ -289,11 +290,11 @@ def test_reader_that_left_is_an_error_and_no_traceback(
 
 def test_line_that_is_no_text_is_told_and_the_next_one_is_asked() -> None:
     heard: list[bytes] = []
-    with answering(stream(*ANSWER), heard) as url:
-        ended = run(url, typed=b"\xff\nHow?\n", PYTHONIOENCODING="utf-8")
+    with answering(stream(evolve(META, session_id=None), *ANSWER[1:]), heard) as url:
+        ended = run(url, typed=b"How?\n\xff\nHow?\n", PYTHONIOENCODING="utf-8")
     assert ended.returncode == 0, ended.stderr
     assert "the question is no text" in ended.stderr
-    assert [b'"content":"How?"' in one for one in heard] == [True]
+    assert [b'"content":"How?"' in one for one in heard] == [True, True]
 
 
 UNUSABLE: Final = {
@@ -412,3 +413,18 @@ def test_nothing_that_a_document_says_is_obeyed_by_the_terminal() -> None:
         seen.wait_for("On lamps")
         seen.type("/sources\n")
         seen.wait_for("On �]0;owned�lamps")
+
+
+def test_conversation_the_server_does_not_keep_goes_on_however_long_it_gets() -> None:
+    """As much of it goes along as a request has room for, the newest."""
+    long = Delta("가" * 4_000)
+    events = (evolve(META, session_id=None), FOUND, CITED, long, done())
+    heard: list[bytes] = []
+    with answering(stream(*events), heard) as url:
+        ended = run(url, typed=b"".join(b"Question %d\n" % number for number in range(7)))
+    assert ended.stderr.count("INPUT") == 0
+    assert len(heard) == 7
+    bodies = [one.partition(b"\r\n\r\n")[2] for one in heard]
+    assert max(map(len, bodies)) <= CHAT_BODY_BYTES
+    asked = [one["content"] for one in json.loads(bodies[-1])["history"] if one["role"] == "user"]
+    assert asked == [f"Question {number}" for number in range(1, 6)]
