@@ -6,6 +6,7 @@
  * path here is relative.
  */
 
+import { inTab } from "./storage.js";
 import { text } from "./texts.js";
 
 const STORED_AS = "api-key";
@@ -50,7 +51,7 @@ export function hasKey() {
 }
 
 function storedKey() {
-  return sessionStorage.getItem(STORED_AS);
+  return inTab.get(STORED_AS);
 }
 
 document.getElementById("key-form").addEventListener("submit", (event) => {
@@ -61,7 +62,7 @@ document.getElementById("key-form").addEventListener("submit", (event) => {
     input.focus();
     return;
   }
-  sessionStorage.setItem(STORED_AS, key);
+  inTab.set(STORED_AS, key);
   dialog.close("given");
 });
 

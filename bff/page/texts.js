@@ -7,6 +7,8 @@
  * the browser's own plural rules. No DOM, no network.
  */
 
+import { inBrowser } from "./storage.js";
+
 export const TABLE = {
   "app": { en: "Ask the documents", ko: "문서에 질문하기" },
   "skip": { en: "Skip to the question box", ko: "질문 입력란으로 건너뛰기" },
@@ -167,11 +169,7 @@ export function currentLanguage() {
 export function speak(code) {
   language = code;
   plurals = new Intl.PluralRules(code);
-  try {
-    localStorage.setItem(STORED_AS, code);
-  } catch {
-    // A browser that keeps nothing is asked again next time.
-  }
+  inBrowser.set(STORED_AS, code);
 }
 
 function shown(value) {
@@ -179,12 +177,6 @@ function shown(value) {
 }
 
 function chosen() {
-  let stored = null;
-  try {
-    stored = localStorage.getItem(STORED_AS);
-  } catch {
-    // See `speak`.
-  }
-  const wanted = [stored, ...navigator.languages].map((code) => String(code).slice(0, 2));
+  const wanted = [inBrowser.get(STORED_AS), ...navigator.languages].map((code) => String(code).slice(0, 2));
   return wanted.find((code) => Object.hasOwn(LANGUAGES, code)) ?? "en";
 }
