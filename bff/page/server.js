@@ -72,8 +72,9 @@ document.getElementById("key-cancel").addEventListener("click", () => dialog.clo
 export async function refusalOf(response) {
   const said = await response.json().catch(() => null);
   const seconds = Number(response.headers.get("retry-after") ?? NaN);
+  const code = said?.error?.code; // a proxy's own error may have a number there
   return {
-    code: said?.error?.code ?? `HTTP ${response.status}`,
+    code: typeof code === "string" ? code : `HTTP ${response.status}`,
     message: said?.error?.message ?? text("message.busy"),
     requestId: said?.request_id ?? response.headers.get("x-request-id"),
     retryAfterMs: Number.isFinite(seconds) ? seconds * 1000 : null,

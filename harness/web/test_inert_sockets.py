@@ -94,6 +94,27 @@ def test_stream_that_keeps_no_order_is_never_an_answer(order: str, chat: Chat) -
     expect(chat.written).to_be_hidden()
 
 
+FORMLESS: Final = {
+    "meta": "null",
+    "sources": '{"sources": null}',
+    "citations": '{"citations": [null]}',
+    "delta": '{"delta": 1}',
+    "done": "[]",
+}
+
+
+@pytest.mark.parametrize("name", FORMLESS)
+def test_stream_that_keeps_no_form_is_never_an_answer(name: str, chat: Chat) -> None:
+    parts = _events("x").split("\n\n")
+    formless = f"event: {name}\ndata: {FORMLESS[name]}"
+    spoilt = [formless if part.startswith(f"event: {name}\n") else part for part in parts]
+    _answering(chat.page, "\n\n".join(spoilt))
+    chat.answer(QUESTION)
+    expect(chat.notice).to_be_visible()
+    expect(chat.written).to_be_hidden()
+    assert chat.details()["Reason"] == "HOP_PROTOCOL_ERROR"
+
+
 def test_browser_itself_would_refuse_what_the_page_must_not_do(
     chat: Chat, complaints: list[str]
 ) -> None:
