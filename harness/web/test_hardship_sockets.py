@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect  # type: ignore[import-not-found] # its own
 
 from harness.web.page_driver import Chat
-from harness.web.served import QUESTION
+from harness.web.served import QUESTION, SLOWLY
 
 STORAGES: Final = {
     "forbidden": """for (const name of ['localStorage', 'sessionStorage'])
@@ -54,6 +54,55 @@ def test_proxys_own_error_is_told_as_a_failure(
     expect(chat.notice).to_be_visible()
     assert chat.details()["Reason"] == "HTTP 503"
     assert all("status of 503" in one for one in complaints), complaints
+    complaints.clear()
+
+
+def test_question_asked_before_the_conversation_is_read_is_not_taken_away(chat: Chat) -> None:
+    chat.answer(QUESTION)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    chat.page.route("**/sessions/*", hold)
+    chat.page.reload()
+    session = chat.page.evaluate("sessionStorage.getItem('conversation')")
+    with chat.page.expect_request("**/chat?stream=true") as asked:
+        chat.ask(f"{QUESTION} {SLOWLY}")
+    assert asked.value.post_data_json["session_id"] == session, "it goes on in its conversation"
+    expect(chat.written).to_be_visible(timeout=10_000)
+    held[0].continue_()
+    chat.wait_done()
+    expect(chat.turns).to_have_count(1)
+    expect(chat.written).to_be_visible()
+
+
+def test_conversation_that_is_gone_is_begun_anew_after_a_reload(
+    chat: Chat, complaints: list[str]
+) -> None:
+    chat.answer(QUESTION)
+    session = chat.page.evaluate("sessionStorage.getItem('conversation')")
+    chat.page.evaluate("(id) => fetch(`sessions/${id}`, { method: 'DELETE' })", session)
+    with chat.page.expect_response("**/sessions/*"):
+        chat.page.reload()
+    expect(chat.page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
+    chat.page.wait_for_function("sessionStorage.getItem('conversation') === null")
+    chat.answer(QUESTION)
+    expect(chat.written).to_be_visible()
+    assert all("status of 404" in one for one in complaints), complaints
+    complaints.clear()
+
+
+def test_focus_stays_in_the_list_when_its_conversation_is_gone(
+    chat: Chat, complaints: list[str]
+) -> None:
+    chat.answer(QUESTION)
+    chat.page.route("**/sessions/*", lambda route: route.fulfill(status=404, body="{}"))
+    chat.page.get_by_role("button", name="History").click()
+    drawer = chat.page.get_by_role("dialog", name="History")
+    drawer.get_by_role("button", name=QUESTION, exact=True).press("Enter")
+    expect(drawer.get_by_text("no longer kept")).to_be_visible()
+    expect(drawer.get_by_role("button", name="Close")).to_be_focused()
     complaints.clear()
 
 
