@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect  # type: ignore[import-not-found] # its own
 
 from harness.web.page_driver import Chat
-from harness.web.served import QUESTION, SLOWLY
+from harness.web.served import BUSY, QUESTION, SLOWLY, WITHDRAWN
 
 STORAGES: Final = {
     "forbidden": """for (const name of ['localStorage', 'sessionStorage'])
@@ -55,6 +55,13 @@ def test_proxys_own_error_is_told_as_a_failure(
     assert chat.details()["Reason"] == "HTTP 503"
     assert all("status of 503" in one for one in complaints), complaints
     complaints.clear()
+
+
+def test_details_without_a_request_offer_none_to_copy(chat: Chat) -> None:
+    _answering(chat.page, "", content_type=STREAM)
+    chat.answer(QUESTION)
+    assert chat.details() == {"Reason": "HOP_DISCONNECTED"}
+    expect(chat.button("Copy request id")).to_be_hidden()
 
 
 def test_question_asked_before_the_conversation_is_read_is_not_taken_away(chat: Chat) -> None:
@@ -104,6 +111,33 @@ def test_focus_stays_in_the_list_when_its_conversation_is_gone(
     expect(drawer.get_by_text("no longer kept")).to_be_visible()
     expect(drawer.get_by_role("button", name="Close")).to_be_focused()
     complaints.clear()
+
+
+def test_focus_goes_back_to_the_thumb_when_the_comment_is_sent(chat: Chat) -> None:
+    chat.answer(QUESTION)
+    chat.button("Not helpful").click()
+    chat.last.get_by_role("textbox").fill("Too long.")
+    chat.button("Send feedback").press("Enter")
+    expect(chat.last.get_by_role("textbox")).to_be_hidden()
+    expect(chat.button("Not helpful")).to_be_focused()
+
+
+def test_language_changes_nothing_of_a_countdown(chat: Chat) -> None:
+    chat.answer(f"{QUESTION} {BUSY}")
+    expect(chat.button("Try again in 1 s")).to_be_visible(timeout=5_000)
+    chat.page.get_by_label("Language").select_option("ko")
+    expect(chat.last.locator(".retry")).to_have_text("1초 후 다시 시도", timeout=100)
+    expect(chat.last.locator(".retry")).to_have_text("다시 시도", timeout=1_500)
+
+
+def test_panel_of_withdrawn_text_closes_in_any_language(chat: Chat) -> None:
+    chat.ask(f"{QUESTION} {WITHDRAWN}")
+    expect(chat.written).to_be_visible(timeout=10_000)
+    chat.written.get_by_role("button").first.click(timeout=1_000)
+    expect(chat.panel).to_be_visible()
+    chat.page.get_by_label("Language").select_option("ko")
+    chat.wait_done()
+    expect(chat.panel).to_be_hidden()
 
 
 BACKTICKS: Final = {
