@@ -150,6 +150,20 @@ BACKTICKS: Final = {
 }
 
 
+@pytest.mark.parametrize(("text", "shown", "codes"), BACKTICKS.values(), ids=BACKTICKS.keys())
+def test_single_backticks_are_code_and_others_are_themselves(
+    text: str, shown: str, codes: list[str], chat: Chat
+) -> None:
+    """However the text is cut."""
+    for pieces in ([text], list(text)):
+        deltas = [("delta", {"delta": piece}) for piece in pieces]
+        whole = _told(META, FOUND, CITED, *deltas, ("done", DONE))
+        _answering(chat.page, whole, content_type=STREAM)
+        chat.answer(QUESTION)
+        assert chat.written.evaluate("(it) => it.textContent") == shown
+        assert chat.written.locator("code").all_inner_texts() == codes
+
+
 STREAM: Final = "text/event-stream"
 Event = tuple[str, dict[str, object]]
 SOURCE: Final = {"chunk_id": "x", "doc_id": "x", "title": "T", "url": None, "snippet": "s"}
