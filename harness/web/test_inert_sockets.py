@@ -71,6 +71,14 @@ def test_sources_own_web_address_is_a_link_that_tells_nobody_where_it_came_from(
     expect(link).to_have_attribute("rel", "noopener noreferrer")
 
 
+def test_web_address_without_slashes_does_not_lead_into_this_server(chat: Chat) -> None:
+    _answering(chat.page, _events("http:metrics"))
+    chat.answer(QUESTION)
+    chat.written.get_by_role("button").first.click()
+    leads = chat.panel.get_by_role("link").evaluate("(it) => it.href")
+    assert leads == "http://metrics/"
+
+
 BROKEN: Final = {
     "text before its citations": "meta delta done",
     "no end": "meta sources citations delta",
