@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 from playwright.sync_api import Page, Route, expect  # type: ignore[import-not-found] # its own
 
+from harness.web.conftest import Open
 from harness.web.page_driver import Chat
 from harness.web.served import BUSY, QUESTION, SLOWLY, WITHDRAWN
 
@@ -138,6 +139,21 @@ def test_panel_of_withdrawn_text_closes_in_any_language(chat: Chat) -> None:
     chat.page.get_by_label("Language").select_option("ko")
     chat.wait_done()
     expect(chat.panel).to_be_hidden()
+
+
+def test_nothing_moves_where_the_reader_wants_no_motion(open_page: Open) -> None:
+    chat = open_page(reduced_motion="reduce")
+    chat.ask(f"{QUESTION} {SLOWLY}")
+    moving = "(it) => it.getAnimations({ subtree: true }).length"
+    assert chat.last.evaluate(moving) == 0
+    expect(chat.written).to_be_visible(timeout=10_000)
+    assert chat.last.evaluate(moving) == 0
+    chat.page.keyboard.press("Escape")
+
+
+def test_language_that_only_begins_like_korean_is_not_taken_for_it(open_page: Open) -> None:
+    chat = open_page(locale="kok-IN")  # Konkani
+    expect(chat.page.get_by_role("heading", level=1)).to_have_text("Ask the documents")
 
 
 BACKTICKS: Final = {
