@@ -177,6 +177,6 @@ function shown(value) {
 }
 
 function chosen() {
-  const wanted = [inBrowser.get(STORED_AS), ...navigator.languages].map((code) => String(code).slice(0, 2));
+  const wanted = [inBrowser.get(STORED_AS), ...navigator.languages].map((code) => String(code).split("-")[0]);
   return wanted.find((code) => Object.hasOwn(LANGUAGES, code)) ?? "en";
 }
