@@ -177,7 +177,9 @@ export class Turn {
     parts.notice.dataset.key = key;
     parts["notice-title"].textContent = text(`title.${key}`);
     parts["notice-text"].textContent = text(`message.${key}`);
-    parts["notice-next"].textContent = text(`next.${NEXT_BY_CODE[this.#error.code] ?? key}`);
+    const next = [text(`next.${NEXT_BY_CODE[this.#error.code] ?? key}`)];
+    if (key === "sources" && this.#sources.length) next.push(text("next.look"));
+    parts["notice-next"].textContent = next.join(" ");
     parts.retry.hidden = key === "sources" || (key === "request" && this.#error.code !== "INPUT_UNAUTHORIZED");
     parts.rephrase.hidden = key === "busy";
     parts.anew.hidden = key !== "request";

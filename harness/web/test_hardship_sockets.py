@@ -12,7 +12,7 @@ from playwright.sync_api import Page, Route, expect  # type: ignore[import-not-f
 
 from harness.web.conftest import Open
 from harness.web.page_driver import Chat
-from harness.web.served import BUSY, QUESTION, SLOWLY, WITHDRAWN
+from harness.web.served import ABSTAINING, BUSY, QUESTION, SLOWLY, WITHDRAWN
 
 STORAGES: Final = {
     "forbidden": """for (const name of ['localStorage', 'sessionStorage'])
@@ -139,6 +139,18 @@ def test_panel_of_withdrawn_text_closes_in_any_language(chat: Chat) -> None:
     chat.page.get_by_label("Language").select_option("ko")
     chat.wait_done()
     expect(chat.panel).to_be_hidden()
+
+
+def test_nothing_that_was_searched_is_named_where_nothing_was_found(chat: Chat) -> None:
+    look = "look through what was searched, below"
+    chat.answer(f"{QUESTION} {ABSTAINING}")
+    expect(chat.notice).to_contain_text(look)
+    code = {"code": "RAG_NO_CHUNKS", "message": "", "message_key": "sources", "discard": False}
+    done = {**DONE, "status": "fallback", "reason_code": "RAG_NO_CHUNKS"}
+    _answering(chat.page, _told(META, ("error", code), ("done", done)), content_type=STREAM)
+    chat.answer(QUESTION)
+    expect(chat.notice).to_contain_text("as the documents would.")
+    expect(chat.notice).not_to_contain_text(look)
 
 
 def test_nothing_moves_where_the_reader_wants_no_motion(open_page: Open) -> None:
