@@ -12,7 +12,7 @@ name of a BFF behind a proxy is to be listed as well. An origin of `null` is nob
 import re
 from collections.abc import Sequence
 from enum import Enum, auto
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
@@ -60,11 +60,21 @@ def canonical(origin: str) -> str | None:
     parts = _ORIGIN.fullmatch(origin.lower())
     if parts is None:
         return None
+    if parts["name"].startswith("[") and not _is_ipv6(parts["name"][1:-1]):
+        return None  # `urlsplit` would raise on it
     port = int(parts["port"] or _USUAL_PORTS[parts["scheme"]])
     if not 0 < port <= PORT_MAX:
         return None
     usual = port == _USUAL_PORTS[parts["scheme"]]
     return f"{parts['scheme']}://{parts['name']}" + ("" if usual else f":{port}")
+
+
+def _is_ipv6(name: str) -> bool:
+    try:
+        IPv6Address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_no_borrowed_name(origin: str, listens_on: str) -> bool:

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from io import TextIOWrapper
 from typing import Final
 
 import httpx
@@ -20,11 +21,17 @@ from rich.console import Console
 from rich.text import Text
 
 from bff.chat.call import Broken, Refused, Server, asked, whole
-from bff.chat.screen import Screen
+from bff.chat.screen import OBEYED, Screen
 from contracts.chat import ChatOptions, ChatRequest, ChatResponse, HistoryMessage, UserMessage
 from contracts.codec import decode, encode
 from contracts.events import CitationsProved, Meta, SourcesFound
-from contracts.limits import ANSWER_MAX_CHARS, HISTORY_MESSAGES, MESSAGE_CHARS, TOP_K_DEFAULT
+from contracts.limits import (
+    ANSWER_MAX_CHARS,
+    CHAT_BODY_BYTES,
+    HISTORY_MESSAGES,
+    MESSAGE_CHARS,
+    TOP_K_DEFAULT,
+)
 from contracts.strict_json import ContractViolation
 from hop.pool import make_transport
 
@@ -66,11 +73,16 @@ class Conversation:
     said: tuple[HistoryMessage, ...] = field(default=(), init=False)
 
     def request(self, question: str) -> ChatRequest:
-        """The server keeps the conversation where it gave it an id; else it is sent along."""
+        """The server keeps the conversation where it gave it an id; else it is sent along.
+
+        As much of it as a body has room for: of turns, the oldest stay out first.
+        """
         request = ChatRequest(UserMessage("user", question), options=self.options)
         if self.session_id is not None:
             return evolve(request, session_id=self.session_id)
-        return evolve(request, history=self.said)
+        turns = (evolve(request, history=self.said[at:]) for at in range(0, len(self.said), 2))
+        fits = (one for one in turns if len(encode(one)) <= CHAT_BODY_BYTES)
+        return next(fits, request)
 
     def heard(self, question: str, screen: Screen) -> None:
         """Take the answer as said."""
@@ -84,12 +96,17 @@ class Conversation:
 def main(environ: Mapping[str, str], arguments: Sequence[str]) -> int:
     """The exit status."""
     told = _parsed(environ, arguments)
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # `_unusable` says so, of that line alone
+    if isinstance(sys.stdout, TextIOWrapper):
+        # JSON is UTF-8 everywhere; of an answer as much is shown as the terminal's letters can say.
+        sys.stdout.reconfigure(encoding="utf-8" if told.as_json else None, errors="replace")
     out, notes = Console(highlight=False, markup=False), Console(stderr=True, highlight=False)
     options = ChatOptions(stream=not told.as_json, top_k=told.top_k)
     conversation = Conversation(options)
     if told.question is None:
         return _converse(told, conversation, out, notes)
-    problem = _unusable(conversation.request(told.question))
+    problem = _unusable(told.question, conversation)
     if problem:
         notes.print(Text(f"python -m bff.chat: {problem}", "red"), soft_wrap=True)
         return UNUSABLE
@@ -114,7 +131,7 @@ def _parsed(environ: Mapping[str, str], arguments: Sequence[str]) -> Arguments:
         "--top-k", type=int, default=top_k, help="passages to retrieve (%(default)s)"
     )
     found = parser.parse_args(arguments)
-    if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", found.url):
+    if not _is_address(found.url):
         parser.error(f"--url: {found.url!r} is no http or https address")
     key = environ.get("CHAT_API_KEY", "")
     if not re.fullmatch(r"[\x21-\x7e]*", key):
@@ -124,15 +141,25 @@ def _parsed(environ: Mapping[str, str], arguments: Sequence[str]) -> Arguments:
     return Arguments(found.question, found.url.rstrip("/"), key, found.json, found.top_k)
 
 
-def _unusable(request: ChatRequest) -> str:
-    """Why the BFF would refuse this request; empty where it would not."""
-    if not request.message.content.strip():
+def _is_address(url: str) -> bool:
+    try:
+        httpx.URL(url).host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError):
+        return False
+    return re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url) is not None
+
+
+def _unusable(question: str, conversation: Conversation) -> str:
+    """Why the BFF would refuse this question; empty where it would not."""
+    if not question.strip():
         return "the question is empty"
-    if len(request.message.content) > MESSAGE_CHARS:
+    if len(question) > MESSAGE_CHARS:
         return f"the question is over {MESSAGE_CHARS:,} characters"
     try:
-        decode(encode(request), ChatRequest)
-    except (ContractViolation, UnicodeEncodeError) as violation:
+        decode(encode(conversation.request(question)), ChatRequest)
+    except UnicodeEncodeError:
+        return "the question is no text"
+    except ContractViolation as violation:
         return str(violation)
     return ""
 
@@ -157,11 +184,13 @@ def _converse(told: Arguments, conversation: Conversation, out: Console, notes: 
             screen.list_sources()
         elif line.startswith("/"):
             notes.print(Text(_EPILOG.partition("environment:")[0], "dim"))
-        elif line and (problem := _unusable(conversation.request(line))):
+        elif line and (problem := _unusable(line, conversation)):
             notes.print(Text(problem, "red"), soft_wrap=True)
         elif line:
             screen = Screen(out, notes)
             _answer(told, conversation, line, screen)
+            if out.quiet:
+                return ERROR  # nobody is left to be told
 
 
 def _answer(told: Arguments, conversation: Conversation, question: str, screen: Screen) -> int:
@@ -204,11 +233,13 @@ async def _settled(told: Arguments, request: ChatRequest, screen: Screen) -> int
             return await ask(Server(client, told.url, told.key), request, screen)
     except Refused as refusal:
         if told.as_json:
-            _print_json(encode(refusal.body))
+            _print_json(encode(refusal.body), screen)
         else:
             _tell_refusal(refusal, screen)
     except Broken as broken:
         screen.fail(str(broken), withdraw=True)
+    except SystemExit:  # what `rich` makes of a pipe whose reader left; it prints no more then
+        pass
     return ERROR
 
 
@@ -222,9 +253,9 @@ async def _streamed(server: Server, request: ChatRequest, screen: Screen) -> int
     return OK if screen.done is not None and screen.done.status == "ok" else FALLBACK
 
 
-async def _in_json(server: Server, request: ChatRequest, _: Screen) -> int:
+async def _in_json(server: Server, request: ChatRequest, screen: Screen) -> int:
     raw = await whole(server, request)
-    _print_json(raw)
+    _print_json(raw, screen)
     return OK if decode(raw, ChatResponse).status == "ok" else FALLBACK
 
 
@@ -236,10 +267,10 @@ def _tell_refusal(refusal: Refused, screen: Screen) -> None:
     screen.fail("\n".join([f"{error.code}: {error.message}", *details, *wait]), withdraw=True)
 
 
-def _print_json(raw: bytes) -> None:
+def _print_json(raw: bytes, screen: Screen) -> None:
     """JSON in which nothing that a terminal obeys stands unescaped."""
-    text = re.sub(r"[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", raw.decode())
-    sys.stdout.write(f"{text}\n")
+    text = OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", raw.decode())
+    screen.out.out(text, highlight=False)
 
 
 if __name__ == "__main__":

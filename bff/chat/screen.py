@@ -5,6 +5,7 @@ cursor or rename the window, are replaced. Where the output is no terminal, noth
 written before it is whole and proved, for nobody could withdraw it there.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -19,13 +20,13 @@ from contracts.events import CitationsProved, Delta, Done, Failed, Meta, Sources
 _MARKER: Final = re.compile(r"\[(c[1-9]\d{0,2})\]")
 _UNFINISHED: Final = re.compile(r"\[(?:c(?:[1-9]\d{0,2})?)?$")
 # C0 but for tab and line feed, DEL, C1; and what turns the direction of all that follows.
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+OBEYED: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _WITHDRAWN: Final = "What stands above was withdrawn: it could not be completed and proved."
 
 
 def shown(text: str) -> str:
     """The text without what a terminal would obey."""
-    return _CONTROL.sub("�", text)
+    return OBEYED.sub("�", text)
 
 
 @define
@@ -100,7 +101,7 @@ class Screen:
         self.done = done
         if done.status != "ok":
             if done.retry_after_ms:
-                after = f"Try again in {done.retry_after_ms / 1000:.0f} s."
+                after = f"Try again in {math.ceil(done.retry_after_ms / 1000)} s."
                 self.notes.print(Text(after, "yellow"))
             return
         self._print(self._held if self.out.is_terminal else self.text)

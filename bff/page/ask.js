@@ -6,7 +6,7 @@
  *
  * - a refusal (not 200) becomes `error` with the server's code and `done` with
  *   status `error`;
- * - a stream that ends, breaks, falls silent or leaves the order before `done`
+ * - a stream that ends, breaks, falls silent or leaves the order or form before `done`
  *   becomes `error` HOP_DISCONNECTED or HOP_PROTOCOL_ERROR, which withdraws any
  *   text, and `done` with status `fallback`;
  * - a stop by the reader becomes `done` with status `stopped`.
@@ -27,6 +27,22 @@ const AFTER = {
   "delta": ["delta", "error", "done"],
   "error": ["done"],
 };
+
+const MESSAGE_KEYS = ["sources", "busy", "unverified", "request"];
+
+/** What an event has to hold, so that it can be shown; a server that says less says nothing. */
+const HOLDS = {
+  meta: (data) => typeof data.request_id === "string",
+  sources: (data) => areAll(data.sources, (it) => typeof it?.chunk_id === "string" && typeof it.snippet === "string"),
+  citations: (data) => areAll(data.citations, (it) => typeof it?.chunk_id === "string"),
+  delta: (data) => typeof data.delta === "string",
+  error: (data) => typeof data.code === "string" && MESSAGE_KEYS.includes(data.message_key),
+  done: (data) => typeof data.status === "string",
+};
+
+function areAll(list, are) {
+  return Array.isArray(list) && list.every(are);
+}
 
 /**
  * @param {string} body the request as JSON
@@ -69,7 +85,7 @@ export async function* ask(body, stop) {
 
 /** Whether an event may stand here, and a `done` says what went before it. */
 function follows({ name, data }, told) {
-  if (!AFTER[told.last]?.includes(name)) return false;
+  if (!AFTER[told.last]?.includes(name) || data === null || !HOLDS[name](data)) return false;
   if (name === "error") return data.discard === told.delta;
   if (name !== "done") return true;
   return told.error ? data.reason_code === told.error.code : data.status === "ok";

@@ -9,7 +9,7 @@ import { ask } from "./ask.js";
 import { Conversation, countChars, MESSAGE_MAX_CHARS } from "./conversation.js";
 import { label } from "./elements.js";
 import { openConversation, setOpenConversation, touch } from "./history.js";
-import { onOpen, relabelHistory } from "./history_dialog.js";
+import { onOpen, relabelHistory, stayHere } from "./history_dialog.js";
 import { watchServer } from "./offline.js";
 import { closePanel, relabelPanel } from "./panel.js";
 import { askForKey, call, hasKey } from "./server.js";
@@ -26,7 +26,7 @@ const page = Object.fromEntries(
     (id) => [id, document.getElementById(id)],
   ),
 );
-let conversation = new Conversation();
+let conversation = new Conversation(openConversation());
 /** @type {Turn[]} */
 let turns = [];
 /** The running call's AbortController; null when the next question may be sent. */
@@ -86,6 +86,7 @@ function add(question) {
 }
 
 async function answer(question) {
+  stayHere();
   const control = new AbortController();
   const said = conversation;
   const at = add(question);
@@ -142,6 +143,7 @@ function stop() {
 
 /** Begin a conversation, or go on with one that the server keeps. */
 function begin(kept = null) {
+  stayHere();
   running?.abort();
   running = null;
   closePanel();

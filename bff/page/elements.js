@@ -38,7 +38,7 @@ export function titleOf({ title, url }) {
   const shown = title ?? text("untitled");
   if (!isWebUrl(url)) return shown;
   const link = withText("a", "", shown);
-  link.href = url;
+  link.href = new URL(url).href; // what was judged: `https:x` of itself would lead into this server
   link.target = "_blank";
   link.rel = "noopener noreferrer";
   link.append(" ", withText("span", "away", "↗"), withText("span", "unseen", `(${text("new.tab")})`));

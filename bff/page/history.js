@@ -3,9 +3,10 @@
  *
  * The list is in localStorage and holds no more than ids, first questions and
  * times: what was said is the server's to keep. Which conversation is open is the
- * tab's (sessionStorage), so that a reload goes on in it. Whoever has a browser
- * that keeps nothing has an empty list.
+ * tab's (sessionStorage), so that a reload goes on in it.
  */
+
+import { inBrowser, inTab } from "./storage.js";
 
 const LIST = "conversations";
 const OPEN = "conversation";
@@ -15,7 +16,7 @@ const TITLE_MAX_CHARS = 120;
 /** @returns {{id: string, title: string, at: number}[]} the newest first */
 export function conversations() {
   try {
-    const list = JSON.parse(localStorage.getItem(LIST) ?? "[]");
+    const list = JSON.parse(inBrowser.get(LIST) ?? "[]");
     return list.filter(({ id, title, at }) => typeof id === "string" && typeof title === "string" && at > 0);
   } catch {
     return [];
@@ -35,18 +36,13 @@ export function forget(id) {
 
 /** @returns {string | null} */
 export function openConversation() {
-  return sessionStorage.getItem(OPEN);
+  return inTab.get(OPEN);
 }
 
 export function setOpenConversation(id) {
-  if (id === null) sessionStorage.removeItem(OPEN);
-  else sessionStorage.setItem(OPEN, id);
+  inTab.set(OPEN, id);
 }
 
 function keep(list) {
-  try {
-    localStorage.setItem(LIST, JSON.stringify(list.slice(0, LISTED_MAX)));
-  } catch {
-    // A full or forbidden store: the conversation goes on, it is only not listed.
-  }
+  inBrowser.set(LIST, JSON.stringify(list.slice(0, LISTED_MAX)));
 }

@@ -15,6 +15,8 @@ const list = document.getElementById("history-list");
 const said = document.getElementById("history-said");
 let begin = null;
 let announce = null;
+/** The AbortController of the read that is under way: whoever goes on elsewhere ends it. */
+let reading = null;
 
 /**
  * @param {(kept?: object) => void} show shows a kept conversation, or begins a new one
@@ -25,6 +27,12 @@ export function onOpen(show, tell, id) {
   begin = show;
   announce = tell;
   if (id !== null) open(id, false);
+}
+
+/** What is shown stays: a conversation that is still being read comes too late. */
+export function stayHere() {
+  reading?.abort();
+  reading = null;
 }
 
 export function relabelHistory() {
@@ -52,8 +60,11 @@ function fill() {
 }
 
 async function open(id, asked) {
-  const response = await asking(id, "GET");
+  stayHere();
+  const { signal } = (reading = new AbortController());
+  const response = await asking(id, "GET", signal);
   const kept = response?.status === 200 ? await response.json().catch(() => null) : null;
+  if (signal.aborted) return;
   if (kept !== null) {
     dialog.close();
     begin(kept);
@@ -62,8 +73,10 @@ async function open(id, asked) {
   }
   if (response?.status === 404) {
     forget(id);
-    if (id === openConversation()) setOpenConversation(null);
+    if (!asked) begin();
+    else if (id === openConversation()) setOpenConversation(null);
     fill();
+    document.getElementById("history-close").focus(); // what had the focus is gone
   }
   if (asked) said.textContent = text(response?.status === 404 ? "history.gone" : "history.unread");
 }
@@ -81,8 +94,8 @@ async function drop(id) {
   document.getElementById("history-close").focus();
 }
 
-function asking(id, method) {
-  return call(`sessions/${encodeURIComponent(id)}`, () => ({ method })).catch(() => null);
+function asking(id, method, signal) {
+  return call(`sessions/${encodeURIComponent(id)}`, () => ({ method, signal })).catch(() => null);
 }
 
 document.getElementById("history").addEventListener("click", () => {

@@ -75,9 +75,11 @@ function card(source, number, chunkId) {
   part("title").append(titleOf(source));
   const passage = document.createElement(number !== null && current ? "mark" : "span");
   const writer = new Writer(passage);
-  writer.write(source.snippet);
+  const snippet = source.snippet.trimEnd();
+  writer.write(snippet);
+  if (Array.from(source.snippet).length >= SNIPPET_MAX_CHARS) writer.write(snippet === source.snippet ? "…" : " …");
   writer.end();
-  part("snippet").append(passage, Array.from(source.snippet).length < SNIPPET_MAX_CHARS ? "" : " …");
+  part("snippet").append(passage);
   part("kind").hidden = number === null || !current;
   if (current) item.ariaCurrent = "true";
   return item;
@@ -86,7 +88,8 @@ function card(source, number, chunkId) {
 panel.addEventListener("close", () => {
   document.body.classList.remove("beside");
   shown = null;
-  if (openedFrom?.isConnected) openedFrom.focus();
+  // Of a turn that was made anew in another language nothing is there any more.
+  (openedFrom?.isConnected ? openedFrom : document.getElementById("ask")).focus();
   openedFrom = null;
 });
 

@@ -6,6 +6,7 @@
  * path here is relative.
  */
 
+import { inTab } from "./storage.js";
 import { text } from "./texts.js";
 
 const STORED_AS = "api-key";
@@ -50,7 +51,7 @@ export function hasKey() {
 }
 
 function storedKey() {
-  return sessionStorage.getItem(STORED_AS);
+  return inTab.get(STORED_AS);
 }
 
 document.getElementById("key-form").addEventListener("submit", (event) => {
@@ -61,7 +62,7 @@ document.getElementById("key-form").addEventListener("submit", (event) => {
     input.focus();
     return;
   }
-  sessionStorage.setItem(STORED_AS, key);
+  inTab.set(STORED_AS, key);
   dialog.close("given");
 });
 
@@ -71,8 +72,9 @@ document.getElementById("key-cancel").addEventListener("click", () => dialog.clo
 export async function refusalOf(response) {
   const said = await response.json().catch(() => null);
   const seconds = Number(response.headers.get("retry-after") ?? NaN);
+  const code = said?.error?.code; // a proxy's own error may have a number there
   return {
-    code: said?.error?.code ?? `HTTP ${response.status}`,
+    code: typeof code === "string" ? code : `HTTP ${response.status}`,
     message: said?.error?.message ?? text("message.busy"),
     requestId: said?.request_id ?? response.headers.get("x-request-id"),
     retryAfterMs: Number.isFinite(seconds) ? seconds * 1000 : null,

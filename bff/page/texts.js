@@ -7,6 +7,8 @@
  * the browser's own plural rules. No DOM, no network.
  */
 
+import { inBrowser } from "./storage.js";
+
 export const TABLE = {
   "app": { en: "Ask the documents", ko: "문서에 질문하기" },
   "skip": { en: "Skip to the question box", ko: "질문 입력란으로 건너뛰기" },
@@ -41,7 +43,7 @@ export const TABLE = {
   "stopped.midway": { en: "Stopped. This answer is incomplete.", ko: "중지했습니다. 이 답변은 완성되지 않았습니다." },
   "withdrawn": {
     en: "The text that stood here was withdrawn: it could not be completed and proved.",
-    ko: "여기에 있던 글은 철회되었습니다. 끝까지 작성하고 검증할 수 없었기 때문입니다.",
+    ko: "여기에 있던 답변은 철회되었습니다. 끝까지 작성하고 검증하지 못했기 때문입니다.",
   },
 
   "message.sources": {
@@ -65,16 +67,17 @@ export const TABLE = {
   "title.unverified": { en: "No answer that can be verified", ko: "확인된 답변이 없습니다" },
   "title.request": { en: "This cannot be answered", ko: "답변할 수 없는 요청입니다" },
   "next.sources": {
-    en: "Name the thing you are asking about as the documents would, or look through what was searched.",
-    ko: "문서에서 쓸 법한 용어로 바꿔 묻거나, 아래에서 검색된 구절을 살펴보세요.",
+    en: "Name the thing you are asking about as the documents would.",
+    ko: "문서에서 쓸 법한 용어로 바꿔 물어보세요.",
   },
+  "next.look": { en: "Or look through what was searched, below.", ko: "또는 아래에서 검색된 구절을 살펴보세요." },
   "next.busy": {
     en: "Your question is kept. Nothing needs to be typed again.",
     ko: "질문은 그대로 남아 있으니 다시 입력하지 않아도 됩니다.",
   },
   "next.unverified": {
-    en: "Trying again often helps; so does a narrower question. What was searched can still be read.",
-    ko: "다시 시도하거나 질문의 범위를 좁혀 보세요. 검색된 구절은 계속 볼 수 있습니다.",
+    en: "Trying again often helps; so does a narrower question.",
+    ko: "다시 시도하거나 질문의 범위를 좁혀 보세요.",
   },
   "next.request": {
     en: "Trying again will not help. Change the question, or begin a new conversation.",
@@ -167,11 +170,7 @@ export function currentLanguage() {
 export function speak(code) {
   language = code;
   plurals = new Intl.PluralRules(code);
-  try {
-    localStorage.setItem(STORED_AS, code);
-  } catch {
-    // A browser that keeps nothing is asked again next time.
-  }
+  inBrowser.set(STORED_AS, code);
 }
 
 function shown(value) {
@@ -179,12 +178,6 @@ function shown(value) {
 }
 
 function chosen() {
-  let stored = null;
-  try {
-    stored = localStorage.getItem(STORED_AS);
-  } catch {
-    // See `speak`.
-  }
-  const wanted = [stored, ...navigator.languages].map((code) => String(code).slice(0, 2));
+  const wanted = [inBrowser.get(STORED_AS), ...navigator.languages].map((code) => String(code).split("-")[0]);
   return wanted.find((code) => Object.hasOwn(LANGUAGES, code)) ?? "en";
 }

@@ -43,6 +43,8 @@ export class Turn {
   #events = [];
   #feedback = null;
   #timer = null;
+  /** What the panel knows it by, in every language. */
+  #self;
 
   /** What a screen reader should be told now; null while there is nothing new to say. */
   announcement = text("searching");
@@ -50,10 +52,12 @@ export class Turn {
   /**
    * @param {string} question
    * @param {Wishes} wishes
+   * @param {object} self
    */
-  constructor(question, wishes) {
+  constructor(question, wishes, self = {}) {
     this.question = question;
     this.#wishes = wishes;
+    this.#self = self;
     this.element = clone("turn");
     this.#parts = Object.fromEntries(PARTS.map((name) => [name, this.element.querySelector(`.${name}`)]));
     this.#writer = new Writer(this.#parts.text);
@@ -70,17 +74,20 @@ export class Turn {
     return this.#written;
   }
 
-  /** @param {{name: string, data: object}} event */
-  show(event) {
+  /**
+   * @param {{name: string, data: object}} event
+   * @param {number} at when it came
+   */
+  show(event, at = performance.now()) {
     const { name, data } = event;
-    this.#events.push(event);
+    this.#events.push([event, at]);
     this.announcement = null;
     if (name === "meta") this.#meta = data;
     if (name === "sources") this.#showSources(data.sources);
     if (name === "citations") this.#citations = data.citations;
     if (name === "delta") this.#showDelta(data.delta);
     if (name === "error") this.#showError(data);
-    if (name === "done") this.#showDone(data);
+    if (name === "done") this.#showDone(data, at);
   }
 
   /** What the reader thought of it, as the server keeps it. */
@@ -93,8 +100,8 @@ export class Turn {
 
   /** The same turn in the language of now, in this one's place. */
   renewed() {
-    const turn = new Turn(this.question, this.#wishes);
-    for (const event of this.#events) turn.show(event);
+    const turn = new Turn(this.question, this.#wishes, this.#self);
+    for (const [event, at] of this.#events) turn.show(event, at);
     turn.rated(this.#feedback);
     this.element.replaceWith(turn.element);
     clearInterval(this.#timer);
@@ -121,7 +128,7 @@ export class Turn {
     if (data.discard) this.#withdraw();
   }
 
-  #showDone(data) {
+  #showDone(data, at) {
     this.#done = data;
     this.#append(this.#splitter.finish());
     this.#writer.end();
@@ -130,7 +137,7 @@ export class Turn {
     this.#parts.progress.hidden = true;
     if (data.status === "ok") this.#finishAnswer();
     else if (data.status === "stopped") this.#sayStopped();
-    else this.#explain();
+    else this.#explain(at);
     this.#showBar();
   }
 
@@ -146,7 +153,7 @@ export class Turn {
   }
 
   #withdraw() {
-    closePanelOf(this);
+    closePanelOf(this.#self);
     this.#splitter = new MarkerSplitter();
     this.#writer = new Writer(this.#parts.text);
     this.#written = "";
@@ -163,26 +170,27 @@ export class Turn {
   }
 
   /** What went wrong, what to do next, and what was searched. */
-  #explain() {
+  #explain(at) {
     const key = this.#error.message_key;
     const parts = this.#parts;
     parts.notice.hidden = false;
     parts.notice.dataset.key = key;
     parts["notice-title"].textContent = text(`title.${key}`);
     parts["notice-text"].textContent = text(`message.${key}`);
-    parts["notice-next"].textContent = text(`next.${NEXT_BY_CODE[this.#error.code] ?? key}`);
+    const next = [text(`next.${NEXT_BY_CODE[this.#error.code] ?? key}`)];
+    if (key === "sources" && this.#sources.length) next.push(text("next.look"));
+    parts["notice-next"].textContent = next.join(" ");
     parts.retry.hidden = key === "sources" || (key === "request" && this.#error.code !== "INPUT_UNAUTHORIZED");
     parts.rephrase.hidden = key === "busy";
     parts.anew.hidden = key !== "request";
-    if (!parts.retry.hidden) this.#countDown(this.#done.retry_after_ms ?? 0);
+    if (!parts.retry.hidden) this.#countDown(at + (this.#done.retry_after_ms ?? 0));
     this.#listSearched();
     const withdrawn = parts.withdrawn.hidden ? "" : parts.withdrawn.textContent.trim();
     this.announcement = [withdrawn, text(`title.${key}`), text(`message.${key}`)].join(" ").trim();
   }
 
   /** The button says how long to wait, and cannot be pressed until then; it keeps the focus. */
-  #countDown(waitMs) {
-    const until = performance.now() + waitMs;
+  #countDown(until) {
     const { retry } = this.#parts;
     const tick = () => {
       const left = Math.ceil((until - performance.now()) / 1000);
@@ -226,6 +234,7 @@ export class Turn {
       ...known.flatMap(([name, value]) => [withText("dt", "", text(name)), withText("dd", "", value)]),
     );
     request.hidden = known.length === 0;
+    trace.querySelector("button").hidden = !this.#meta?.request_id;
   }
 
   #progress(said) {
@@ -256,7 +265,7 @@ export class Turn {
   }
 
   #open(chunkId) {
-    openPanel(this, this.#sources, this.#citations, chunkId);
+    openPanel(this.#self, this.#sources, this.#citations, chunkId);
   }
 
   #listen() {
@@ -292,6 +301,7 @@ export class Turn {
     const asks = kept && rating === "down" && !comment;
     this.#parts.comment.hidden = !asks;
     if (asks) this.#parts.comment.querySelector("textarea").focus();
+    else if (comment) this.#parts.down.focus(); // the form that had the focus is hidden
     this.#tell(text(kept ? "thanks" : "feedback.failed"));
   }
 

@@ -7,6 +7,7 @@ matters, it gets one, and Ctrl-C is pressed there.
 import json
 import os
 import pty
+import re
 import select
 import signal
 import socket
@@ -20,6 +21,7 @@ from threading import Thread
 from typing import Final
 
 import pytest
+from attrs import evolve
 
 from contracts.chat import Citation, ErrorBody, ErrorInfo, Source
 from contracts.codec import encode
@@ -33,6 +35,7 @@ from contracts.events import (
     failed,
     to_wire,
 )
+from contracts.limits import CHAT_BODY_BYTES
 from contracts.reasons import NextAction, ReasonCode
 
 ROOT: Final = Path(__file__).parents[2]
@@ -112,15 +115,20 @@ def _request(connection: socket.socket) -> bytes:
     return raw
 
 
-def run(url: str, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(  # noqa: S603 - our own program
+def run(
+    url: str, *arguments: str, out: int = subprocess.PIPE, typed: bytes = b"", **environ: str
+) -> "subprocess.CompletedProcess[str]":
+    ended = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-m", "bff.chat", "--url", url, *arguments],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], **environ},
-        capture_output=True,
-        text=True,
+        input=typed,
+        stdout=out,
+        stderr=subprocess.PIPE,
         timeout=LIMIT_S,
     )
+    said, told = (ended.stdout or b"").decode(), ended.stderr.decode()
+    return subprocess.CompletedProcess(ended.args, ended.returncode, said, told)
 
 
 ANSWER: Final = (META, FOUND, CITED, Delta("Turn it [c"), Delta("1] nineteen times."), done())
@@ -201,8 +209,8 @@ def test_server_that_is_not_there_is_named() -> None:
     assert f"HOP_UNREACHABLE: nobody answers at {url}" in ended.stderr
 
 
-def plain(status: str, code: ReasonCode | None) -> list[Part]:
-    text = "Turn it.\x9b" if code is None else code.text
+def plain(status: str, code: ReasonCode | None, answer: str = "Turn it.\x9b\u202e") -> list[Part]:
+    text = answer if code is None else code.text
     body = {
         "version": "v1", "trace_id": "ab" * 16, "request_id": "r-1", "session_id": None,
         "status": status, "reason_code": code, "message_key": code.message if code else None,
@@ -227,7 +235,7 @@ def test_json_is_the_apis_own(status: str, code: ReasonCode | None, exit_status:
         ended = run(url, "How?", "--json")
     assert ended.returncode == exit_status
     assert json.loads(ended.stdout)["status"] == status
-    assert "\x9b" not in ended.stdout
+    assert not re.search("[\x9b\u202e]", ended.stdout)
     assert heard[0].startswith(b"POST /chat HTTP/1.1")
 
 
@@ -238,8 +246,64 @@ def test_json_of_a_refusal_is_the_error_body() -> None:
     assert json.loads(ended.stdout)["error"]["code"] == "INPUT_UNAUTHORIZED"
 
 
+def test_wait_is_never_told_shorter_than_it_is() -> None:
+    events = (META, failed(BUSY, discard=False), evolve(done(BUSY), retry_after_ms=1_200))
+    with answering(stream(*events)) as url:
+        assert "Try again in 2 s." in run(url, "How?").stderr
+
+
+WIDE: Final = "Tür € 😀"
+WIDE_ANSWER: Final = (META, FOUND, CITED, Delta(f"{WIDE} [c1]"), done())
+
+
+def test_answer_is_printed_as_far_as_the_outputs_encoding_goes() -> None:
+    with answering(stream(*WIDE_ANSWER)) as url:
+        ended = run(url, "How?", PYTHONIOENCODING="ascii")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("T?r ? ? [1]\n")
+
+
+def test_json_is_utf_8_whatever_the_outputs_encoding_is() -> None:
+    with answering(plain("ok", None, WIDE)) as url:
+        ended = run(url, "How?", "--json", PYTHONIOENCODING="ascii")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["answer"]["content"] == WIDE
+
+
+@pytest.mark.parametrize(
+    ("parts", "arguments"),
+    [(stream(*ANSWER), []), (plain("ok", None), ["--json"])],
+    ids=["text", "json"],
+)
+def test_reader_that_left_is_an_error_and_no_traceback(
+    parts: list[Part], arguments: list[str]
+) -> None:
+    """As in `… | head -0`: the pipe is closed when the answer comes."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with answering(parts) as url:
+        ended = run(url, "How?", *arguments, out=writer)
+    os.close(writer)
+    assert ended.returncode == 1
+    assert ended.stderr == ""
+
+
+def test_line_that_is_no_text_is_told_and_the_next_one_is_asked() -> None:
+    heard: list[bytes] = []
+    with answering(stream(evolve(META, session_id=None), *ANSWER[1:]), heard) as url:
+        ended = run(url, typed=b"How?\n\xff\nHow?\n", PYTHONIOENCODING="utf-8")
+    assert ended.returncode == 0, ended.stderr
+    assert "the question is no text" in ended.stderr
+    assert [b'"content":"How?"' in one for one in heard] == [True, True]
+
+
 UNUSABLE: Final = {
     "no address": (["How?", "--url", "ftp://x"], "no http or https address"),
+    "no port": (["How?", "--url", "http://a:b"], "no http or https address"),
+    "no name": (["How?", "--url", "http://a..b"], "no http or https address"),
+    "no international name": (["How?", "--url", "http://xn---"], "no http or https address"),
+    "no text": (["\udcff"], "the question is no text"),
+    "no IPv6 address": (["How?", "--url", "http://[x]"], "no http or https address"),
     "empty": ([" "], "the question is empty"),
     "too long": (["a" * 4_001], "over 4,000 characters"),
     "json of nothing": (["--json"], "--json needs a question"),
@@ -349,3 +413,18 @@ def test_nothing_that_a_document_says_is_obeyed_by_the_terminal() -> None:
         seen.wait_for("On lamps")
         seen.type("/sources\n")
         seen.wait_for("On �]0;owned�lamps")
+
+
+def test_conversation_the_server_does_not_keep_goes_on_however_long_it_gets() -> None:
+    """As much of it goes along as a request has room for, the newest."""
+    long = Delta("가" * 4_000)
+    events = (evolve(META, session_id=None), FOUND, CITED, long, done())
+    heard: list[bytes] = []
+    with answering(stream(*events), heard) as url:
+        ended = run(url, typed=b"".join(b"Question %d\n" % number for number in range(7)))
+    assert ended.stderr.count("INPUT") == 0
+    assert len(heard) == 7
+    bodies = [one.partition(b"\r\n\r\n")[2] for one in heard]
+    assert max(map(len, bodies)) <= CHAT_BODY_BYTES
+    asked = [one["content"] for one in json.loads(bodies[-1])["history"] if one["role"] == "user"]
+    assert asked == [f"Question {number}" for number in range(1, 6)]

@@ -43,6 +43,8 @@ FOREIGN = [
     ("https://app.example.evil.example", "127.0.0.1:8088"),
     ("https://evil-app.example", "127.0.0.1:8088"),
     ("http://[::1]:8088", "::1:8088"),
+    ("http://[:]:8088", "[:]:8088"),
+    ("http://[1.2.3.4]", "[1.2.3.4]"),
 ]
 
 
@@ -111,6 +113,7 @@ def test_canonical_form_is_its_own(origin: str) -> None:
         "https://app.example:65536",
         "https://app.example:",
         "https://äpp.example",
+        "https://[1.2.3.4]",
         "https://app.example,",
         " ",
         "https://app.example b.example",

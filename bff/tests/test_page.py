@@ -247,6 +247,12 @@ def test_each_message_of_the_contract_has_its_text_title_and_next_step() -> None
         assert {f"title.{key}", f"next.{key}"} <= table.keys()
 
 
+def test_page_takes_the_messages_of_the_contract_and_no_other() -> None:
+    listed = re.search(r"const MESSAGE_KEYS = \[(.*)\];", SCRIPTS["ask.js"])
+    assert listed is not None
+    assert set(re.findall(r'"(\w+)"', listed[1])) == set(MessageKey)
+
+
 def test_index_says_what_the_table_says() -> None:
     """What stands in the page before a script runs is the table's English."""
     table, spoken = rows(), Spoken((PAGE / "index.html").read_text("utf-8"))

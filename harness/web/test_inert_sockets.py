@@ -71,6 +71,14 @@ def test_sources_own_web_address_is_a_link_that_tells_nobody_where_it_came_from(
     expect(link).to_have_attribute("rel", "noopener noreferrer")
 
 
+def test_web_address_without_slashes_does_not_lead_into_this_server(chat: Chat) -> None:
+    _answering(chat.page, _events("http:metrics"))
+    chat.answer(QUESTION)
+    chat.written.get_by_role("button").first.click()
+    leads = chat.panel.get_by_role("link").evaluate("(it) => it.href")
+    assert leads == "http://metrics/"
+
+
 BROKEN: Final = {
     "text before its citations": "meta delta done",
     "no end": "meta sources citations delta",
@@ -92,6 +100,27 @@ def test_stream_that_keeps_no_order_is_never_an_answer(order: str, chat: Chat) -
     chat.answer(QUESTION)
     expect(chat.notice).to_be_visible()
     expect(chat.written).to_be_hidden()
+
+
+FORMLESS: Final = {
+    "meta": "null",
+    "sources": '{"sources": null}',
+    "citations": '{"citations": [null]}',
+    "delta": '{"delta": 1}',
+    "done": "[]",
+}
+
+
+@pytest.mark.parametrize("name", FORMLESS)
+def test_stream_that_keeps_no_form_is_never_an_answer(name: str, chat: Chat) -> None:
+    parts = _events("x").split("\n\n")
+    formless = f"event: {name}\ndata: {FORMLESS[name]}"
+    spoilt = [formless if part.startswith(f"event: {name}\n") else part for part in parts]
+    _answering(chat.page, "\n\n".join(spoilt))
+    chat.answer(QUESTION)
+    expect(chat.notice).to_be_visible()
+    expect(chat.written).to_be_hidden()
+    assert chat.details()["Reason"] == "HOP_PROTOCOL_ERROR"
 
 
 def test_browser_itself_would_refuse_what_the_page_must_not_do(
