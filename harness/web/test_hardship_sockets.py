@@ -5,6 +5,7 @@ below the page: its storage, and what comes back for a call.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Final
 
 import pytest
@@ -193,7 +194,7 @@ def test_single_backticks_are_code_and_others_are_themselves(
 
 
 STREAM: Final = "text/event-stream"
-Event = tuple[str, dict[str, object]]
+Event = tuple[str, Mapping[str, object]]
 SOURCE: Final = {"chunk_id": "x", "doc_id": "x", "title": "T", "url": None, "snippet": "s"}
 META: Final[Event] = ("meta", {"request_id": "r", "session_id": None})
 FOUND: Final[Event] = ("sources", {"sources": [{**SOURCE, "score": 1}]})
