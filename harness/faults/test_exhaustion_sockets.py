@@ -125,7 +125,11 @@ async def test_answers_go_on_unkept_while_the_spools_disk_is_full(
 async def test_answered_turns_wait_and_are_kept_once_when_the_stores_disk_was_full(
     stack: Stack, disk: SmallDisk
 ) -> None:
-    environ = {"QS_STORE_URL": f"sqlite:///{disk.place / 'store.sqlite3'}"}
+    # Of its own: in the other spool may wait what an earlier test's QS was killed with.
+    environ = {
+        "QS_STORE_URL": f"sqlite:///{disk.place / 'store.sqlite3'}",
+        "QS_SPOOL_DIR": str(stack.folder / "spool-of-a-full-store"),
+    }
     with otherwise(stack, "qs", environ, under=disk.under) as qs:
         await serves(stack)
         await until_kept(qs.port, 2)
