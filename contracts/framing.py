@@ -23,7 +23,7 @@ from attrs import frozen
 
 # Kept with every answer. It stands for this frame and for what `llmgw.prompt` writes round it: a
 # test there holds both to it, so that neither changes under the same version.
-PROMPT_VERSION: Final = "1"
+PROMPT_VERSION: Final = "2"
 
 _BOUNDARY = re.compile(r"[0-9a-f]{8,64}")
 _OPEN_SOURCE = re.compile(r"<<<source (c[1-9][0-9]*) ([0-9a-f]{8,64})>>>")

@@ -202,7 +202,7 @@ class ReasonCode(StrEnum):
     OUTPUT_DUPLICATE_KEY = _fallback("OUTPUT_DUPLICATE_KEY", UNVERIFIED, "a key stands twice in one object")
     OUTPUT_SCHEMA_MISMATCH = _fallback("OUTPUT_SCHEMA_MISMATCH", UNVERIFIED, "wrong types, extra keys")
     OUTPUT_ANSWER_MISSING = _fallback("OUTPUT_ANSWER_MISSING", UNVERIFIED, "absent or blank")
-    OUTPUT_TOO_LONG = _fallback("OUTPUT_TOO_LONG", UNVERIFIED, "over ANSWER_MAX_CHARS")
+    OUTPUT_TOO_LONG = _fallback("OUTPUT_TOO_LONG", UNVERIFIED, "over ANSWER_MAX_CHARS, or exactly the maxLength that was sent: the schema may have cut it")
     OUTPUT_WHITESPACE_LOOP = _fallback("OUTPUT_WHITESPACE_LOOP", UNVERIFIED, "> 64 structural blanks in a row")
     OUTPUT_INVALID_UNICODE = _fallback("OUTPUT_INVALID_UNICODE", UNVERIFIED, "lone surrogate, NUL: escaped in the model's text or in the server's JSON around it")
     OUTPUT_HOLD_EXCEEDED = _fallback("OUTPUT_HOLD_EXCEEDED", UNVERIFIED, "answer-first, longer than the hold")

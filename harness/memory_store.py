@@ -110,12 +110,14 @@ class MemoryStore:
         used_ms = max(session.used_ms, asked.asked_ms)
         self.sessions[asked.session_id] = attrs.evolve(session, used_ms=used_ms)
         key = asked.owner, asked.request_id
-        before = self.turns.get(key)
+        before, given = self.turns.get(key), turn.feedback
         if before is None or (
             before.asked.turn_id != asked.turn_id
             and supersedes(turn.ended.status, before.ended.status)
         ):
             self.turns[key] = turn
+        elif given and (before.feedback is None or before.feedback.given_ms < given.given_ms):
+            self.turns[key] = attrs.evolve(before, feedback=given)
 
     def _forget(self, session_id: str) -> None:
         del self.sessions[session_id]

@@ -181,6 +181,18 @@ class StoreLaws:
         assert transcript is not None
         assert [turn.feedback for turn in transcript.turns] == [None, latest]
 
+    async def test_feedback_that_came_with_an_attempt_is_kept_when_an_earlier_one_stands(
+        self, store: Store
+    ) -> None:
+        given = [Feedback("up", None, 1), Feedback("down", "no", 3), Feedback("up", None, 2)]
+        await store.put([a_turn(1)])
+        for number, feedback in enumerate(given, 1):
+            worse = a_turn(number, "ok" if number == 1 else "gone", request_id="r-1", opens=True)
+            await store.put([attrs.evolve(worse, feedback=feedback)])
+        transcript = await store.read(SESSION, OWNER, 10)
+        assert transcript is not None
+        assert transcript.turns == (attrs.evolve(a_turn(1), feedback=given[1]),)
+
     async def test_sessions_unused_for_long_go_with_all_of_theirs_when_purged(
         self, store: Store
     ) -> None:

@@ -115,7 +115,7 @@ def url(value: str) -> str:
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         usable = False
-    if not usable or parts.query or parts.fragment or parts.username:
+    if not usable or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("must be an http or https address, like http://127.0.0.1:8000/v1")
     return value.rstrip("/")
 

@@ -38,6 +38,7 @@ class Asked:
             allowed_urls=[chunk.url for chunk in chunks if chunk.url],
             allowed_texts=[chunk.content for chunk in chunks],
             prompt_chars=sum(len(message.content) for message in self.call.messages),
+            answer_max_chars=prompt.answer_max_chars(self.call.schema),
         )
 
 

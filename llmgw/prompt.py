@@ -127,29 +127,38 @@ def aliases(count: int) -> tuple[str, ...]:
 def reply_schema(alias_count: int, answer_max_chars: int | None = None) -> Mapping[str, object]:
     """The JSON Schema of the reply: citations first, so that they are proved before any text.
 
-    Only keywords that servers take: no `pattern`, `uniqueItems` or `contains`, and no `maxLength`.
+    They are sources, or `c0` alone, which a small model would else put beside them. Only keywords
+    that servers take: no `pattern`, `uniqueItems` or `contains`, and no `maxLength` unasked.
     """
-    citation = {
-        "type": "object",
-        "properties": {"chunk_id": {"type": "string", "enum": ["c0", *aliases(alias_count)]}},
-        "required": ["chunk_id"],
-        "additionalProperties": False,
-    }
-    citations = {
-        "type": "array",
-        "items": citation,
-        "minItems": 1,
-        "maxItems": limits.CITATIONS_MAX,
-    }
     answer: dict[str, object] = {"type": "string"}
     if answer_max_chars is not None:
         answer["maxLength"] = answer_max_chars
+    sources = _citations(aliases(alias_count), limits.CITATIONS_MAX)
+    citations = {"anyOf": [sources, _citations(["c0"], 1)]}
     return {
         "type": "object",
         "properties": {"citations": citations, "answer": answer},
         "required": ["citations", "answer"],
         "additionalProperties": False,
     }
+
+
+def answer_max_chars(schema: Mapping[str, object] | None) -> int | None:
+    """The longest answer that such a schema allows; None where it sets no limit."""
+    at: object = schema
+    for key in ("properties", "answer", "maxLength"):
+        at = at.get(key) if isinstance(at, Mapping) else None
+    return at if isinstance(at, int) else None
+
+
+def _citations(ids: Sequence[str], most: int) -> Mapping[str, object]:
+    citation = {
+        "type": "object",
+        "properties": {"chunk_id": {"type": "string", "enum": [*ids]}},
+        "required": ["chunk_id"],
+        "additionalProperties": False,
+    }
+    return {"type": "array", "items": citation, "minItems": 1, "maxItems": most}
 
 
 def _framed(chunks: Sequence[PromptChunk]) -> list[framing.FramedChunk]:

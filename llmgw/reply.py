@@ -60,8 +60,9 @@ class TextOut:
 class Reply:
     """One reply. `allowed_urls` and `allowed_texts` are where its urls may come from.
 
-    `prompt_chars` is how many characters were sent. `usage` and `model` are what the server said so
-    far, for whoever reports an answer or a failure.
+    `prompt_chars` is how many characters were sent; `answer_max_chars` the `maxLength` that was, at
+    which a server ends an answer wherever it stands. `usage` and `model` are what the server said
+    so far, for whoever reports an answer or a failure.
     """
 
     alias_count: int
@@ -69,12 +70,14 @@ class Reply:
     allowed_urls: Collection[str]
     allowed_texts: Sequence[str]
     prompt_chars: int
+    answer_max_chars: int | None = None
     usage: UsageReport | None = field(default=None, init=False)
     model: str | None = field(default=None, init=False)
     _scanner: AnswerScanner | PlainScanner = field(init=False)
     _guard: Guard | None = field(default=None, init=False)
     _finish: str | None = field(default=None, init=False)
     _is_blank: bool = field(default=True, init=False)
+    _answer_chars: int = field(default=0, init=False)
     _did: set[type[ModelEvent]] = field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -121,14 +124,22 @@ class Reply:
                 continue
             assert self._guard is not None, "no text before the citations are proved"
             if isinstance(item, AnswerText):
+                self._answer_chars += len(item.text)
                 passed.append(self._guard.feed(item.text))
             else:
+                self._must_have_ended_by_itself()
                 passed.append(self._guard.close())
         text = "".join(passed)
         return [*cited, TextOut(text)] if text else cited
 
     def _guard_for(self, aliases: Collection[str]) -> Guard:
         return Guard(aliases, self.allowed_urls, self.allowed_texts)
+
+    def _must_have_ended_by_itself(self) -> None:
+        """A whole answer of just that length looks the same as one that the schema cut."""
+        if self._answer_chars == self.answer_max_chars:
+            detail = f"as long as the schema allows: {self.answer_max_chars} characters"
+            raise GenerationFault(ReasonCode.OUTPUT_TOO_LONG, detail)
 
     def _must_be_open(self) -> None:
         if self._finish is not None:

@@ -21,7 +21,7 @@ from contracts.tokens import message_tokens
 from hop.tracing import CallIds
 from qs.store.port import KeptTurn, Transcript
 
-# Turns that end without an answer stand between those that did: as many again are looked at.
+# Turns that end without an answer stand between those that did: as many again are looked at first.
 TURNS_READ: Final = HISTORY_MESSAGES
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _HEAD_BYTES: Final = 4_096  # what stands round the turns
@@ -39,6 +39,12 @@ def history_of(transcript: Transcript, max_tokens: int) -> tuple[PromptMessage, 
             break
         history += [PromptMessage("assistant", answer), PromptMessage("user", question)]
     return tuple(reversed(history))
+
+
+def is_crowded(transcript: Transcript) -> bool:
+    """Whether turns without an answer may hide some that the model is to be told of."""
+    answered = [turn for turn in transcript.turns if turn.answer is not None]
+    return len(transcript.turns) == TURNS_READ and 2 * len(answered) < HISTORY_MESSAGES
 
 
 def questions_of(transcript: Transcript) -> tuple[str, ...]:

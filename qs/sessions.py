@@ -27,9 +27,9 @@ from hop.incoming import Call, Outcome, Received, Refusal, invalid, known_caller
 from hop.keys import Keys
 from hop.waiting import waiting
 from qs.config import QueryServiceSettings
-from qs.conversation import TURNS_READ, history_of, questions_of, shown
+from qs.conversation import TURNS_READ, history_of, is_crowded, questions_of, shown
 from qs.store.kept import wall_clock_ms
-from qs.store.port import Conversations, Feedback, StoreFault
+from qs.store.port import Conversations, Feedback, StoreFault, Transcript
 
 T = TypeVar("T")
 SESSION_HEX: Final = 32  # 128 random bits
@@ -123,10 +123,14 @@ class Sessions:
         return await self._answered(call, ask)
 
     async def _continued(self, call: Call, session_id: str, new: str) -> Part:
+        async def ask() -> Transcript | None:
+            found = await self.conversations.read(session_id, call.caller, TURNS_READ)
+            if found and is_crowded(found):
+                return await self.conversations.read(session_id, call.caller, SESSION_TURNS_MAX)
+            return found
+
         try:
-            found = await self._asked(
-                call, lambda: self.conversations.read(session_id, call.caller, TURNS_READ)
-            )
+            found = await self._asked(call, ask)
         except StoreFault as fault:
             # Nobody has proved whose session it is: the turn is kept, but not in it.
             return Part(new, session_id, True, fault=str(fault))

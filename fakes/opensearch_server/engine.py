@@ -12,7 +12,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from attrs import define, evolve, field
 
-from fakes.opensearch_server.query import Corpus, Json, Refused, corpus_of
+from fakes.opensearch_server.query import (
+    CLAUSES_MAX,
+    Corpus,
+    Json,
+    Refused,
+    clauses,
+    corpus_of,
+)
 
 Answer = tuple[int, Json]
 _TEXTS: Final = ("terms", "heading", "korean")
@@ -108,6 +115,8 @@ class Engine:
             case "POST", ["_refresh"]:
                 index.searched = corpus_of(dict(index.records), _TEXTS)
                 return 200, {"_shards": _SHARDS}
+            case "GET", ["_doc", id]:
+                return 200 if id in index.records else 404, _got(index, id)
             case "PUT", ["_doc", id]:
                 return self._put(index, id, query, told)
             case "POST", ["_mget"]:
@@ -141,6 +150,8 @@ class Engine:
                 self.aliases[place["alias"]] = place["index"]
             elif self.aliases.get(place["alias"]) == place["index"]:
                 del self.aliases[place["alias"]]
+            else:
+                raise _Fault(404, "aliases_not_found_exception", f"[{place['alias']}] missing")
         return 200, {"acknowledged": True}
 
     def _create(self, name: str, told: Json) -> Answer:
@@ -153,6 +164,8 @@ class Engine:
         source = self._index(name)
         if not source.blocked:
             raise _Fault(400, "illegal_state_exception", f"index {name} must block writes")
+        if copy in self.indices:
+            raise _Fault(400, "resource_already_exists_exception", f"index [{copy}] exists")
         records, numbers = dict(source.records), dict(source.numbers)
         self.indices[copy] = evolve(source, blocked=False, records=records, numbers=numbers)
         return 200, {"acknowledged": True, "index": copy}
@@ -191,7 +204,8 @@ def _error(status: int, kind: str, reason: str) -> Json:
 def _got(index: Index, id: str) -> Json:
     if id not in index.records:
         return {"_id": id, "found": False}
-    return {"_id": id, "found": True, "_source": index.records[id]}
+    versions = {"_seq_no": index.numbers[id], "_primary_term": 1}
+    return {"_id": id, "found": True, **versions, "_source": index.records[id]}
 
 
 def _found(corpus: Corpus, query: Json) -> dict[str, tuple[float, frozenset[str]]]:
@@ -200,6 +214,8 @@ def _found(corpus: Corpus, query: Json) -> dict[str, tuple[float, frozenset[str]
 
 
 def _searched(name: str, corpus: Corpus, told: Json) -> Json:
+    if clauses(told["query"]) > CLAUSES_MAX:  # type: ignore[arg-type]
+        raise _Fault(400, "too_many_clauses", f"maxClauseCount is set to {CLAUSES_MAX}")
     found = _found(corpus, told["query"])  # type: ignore[arg-type]
     ranked = sorted(found, key=_order(corpus, found, told))
     after = told.get("search_after")

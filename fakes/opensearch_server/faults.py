@@ -50,6 +50,21 @@ def _changed(**fields: object) -> Callable[[int, Json], Wire]:
     return lambda status, told: (http(status, json.dumps({**told, **fields}).encode()),)
 
 
+def _counted(number: int) -> Callable[[int, Json], Wire]:
+    """Each count of an answer that has some is this number, but the chunks'."""
+
+    def wire(status: int, told: Json) -> Wire:
+        counted = json.loads(json.dumps(told))
+        if "aggregations" not in counted:
+            counted["hits"] = {"total": {"value": number}}
+        else:
+            for name, bucket in counted["aggregations"]["all"]["holding"]["buckets"].items():
+                bucket["doc_count"] = 1 if name == "chunks" else number
+        return (http(status, json.dumps(counted).encode()),)
+
+    return wire
+
+
 def _halved(status: int, told: Json) -> Wire:
     body = json.dumps(told).encode()
     return (http(status, body[: len(body) // 2], length=len(body)),)
@@ -74,6 +89,7 @@ def _error(kind: str, status: int) -> dict[str, object]:
 _DOWN, _BAD = ReasonCode.RAG_UNAVAILABLE, ReasonCode.RAG_BAD_RESPONSE
 _LATE, _NONE = ReasonCode.RAG_TIMEOUT, ReasonCode.RAG_INDEX_NOT_READY
 _FAILED: Final = {"total": 2, "successful": 1, "skipped": 0, "failed": 1, "failures": []}
+_UNASSIGNED: Final = {"total": 2, "successful": 1, "skipped": 0, "failed": 0}
 _NO_HITS: Final = {"total": {"value": 0, "relation": "eq"}, "hits": [{"_score": 1.0}]}
 _HUGE_BYTES: Final = 17 * 1024 * 1024
 _REJECTED: Final = _error("rejected_execution_exception", 429)
@@ -95,10 +111,12 @@ _ROWS: Final = (
           _sends(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\n\x1f\x8b\x08")),
     Fault("timed-out", "a partial answer: the search timed out", _BAD, _changed(timed_out=True)),
     Fault("shards", "a partial answer: a shard failed", _BAD, _changed(_shards=_FAILED)),
+    Fault("unassigned", "a partial answer: a shard is nowhere, which is no failure", _BAD, _changed(_shards=_UNASSIGNED)),
     Fault("no-shards", "an answer that does not say of its shards", _BAD, _changed(_shards=None)),
     Fault("no-hits", "an answer without hits", _BAD, _changed(hits={})),
     Fault("hollow-hit", "a hit without what was asked for", _BAD, _changed(hits=_NO_HITS)),
     Fault("no-counts", "an answer without the counts", _BAD, _changed(aggregations={})),
+    Fault("negative-counts", "counts that none can be", _BAD, _counted(-3)),
     Fault("huge", "a body over its cap", _BAD, lambda _status, _told: (http(200, b" " * _HUGE_BYTES),)),
     Fault("429", "no room in its queue", _DOWN, _says(429, _REJECTED)),
     Fault("503", "503 with an error that is a bare string", _DOWN, _says(503, {"error": "no master"})),

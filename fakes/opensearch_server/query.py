@@ -14,6 +14,7 @@ from attrs import frozen
 Json = Mapping[str, object]
 Matched = tuple[float, frozenset[str]]
 _K1, _B = 1.2, 0.75
+CLAUSES_MAX = 1_024  # `indices.query.bool.max_clause_count` as it is set by itself
 _ENDINGS = ("ations", "ation", "ing", "ed", "es", "e", "s")
 
 
@@ -76,6 +77,9 @@ class Corpus:
             case "term":
                 ((key, value),) = body.items()
                 return (1.0, frozenset()) if self.records[record].get(key) == value else None
+            case "terms":
+                ((key, values),) = body.items()
+                return (1.0, frozenset()) if self.records[record].get(key) in values else None
             case "match" | "prefix":
                 return self._text(record, kind, body)
             case "constant_score":
@@ -106,6 +110,22 @@ class Corpus:
             terms = set(analysed(str(options["query"] if options else told)))
             score = field.scored(record, terms.__contains__)
         return None if score is None else (score, _name(options))
+
+
+def clauses(query: Json) -> int:
+    """How many terms a ranked query may come to; Lucene refuses more than `CLAUSES_MAX`."""
+    ((kind, told),) = query.items()
+    body = told if isinstance(told, dict) else {}
+    if kind == "bool":
+        return sum(map(clauses, [*_listed(body, "filter"), *_listed(body, "should")]))
+    if kind == "constant_score":
+        return clauses(body["filter"])
+    ((_, asked),) = body.items()
+    options = asked if isinstance(asked, dict) else {}
+    if kind == "match":
+        return len(analysed(str(options["query"] if options else asked)))
+    rewrite = str(options.get("rewrite", ""))
+    return int(rewrite.rpartition("_")[2]) if rewrite.startswith("top_terms") else 1
 
 
 def corpus_of(records: Mapping[str, Json], searched: Iterable[str]) -> Corpus:

@@ -6,6 +6,7 @@ and started again, refuses, or is brought up to date by two programs at once.
 
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 from typing import Final
 
@@ -15,8 +16,9 @@ import trio
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from harness.backends.mariadb import MariaDb
+from harness.backends.mariadb import PASSWORD, MariaDb
 from harness.store_laws import OWNER, SESSION, StoreLaws, a_turn
+from qs.store.__main__ import main
 from qs.store.database import Database
 from qs.store.migrate import migrate, version_of
 from qs.store.port import StoreFault, StoreRefused
@@ -197,7 +199,7 @@ def test_steps_undo_each_other_and_make_the_tables_as_declared(
         " AND collation_name IS NOT NULL"
     )
     assert mariadb.run(columns) == [("utf8mb4_bin",)], "whatever the database's own default is"
-    assert migrate(fresh, "base").current is None
+    assert migrate(fresh, "base", down=True).current is None
     assert mariadb.run("SHOW TABLES IN fresh") == [("store_version",)]
     assert migrate(fresh).current == "0001"
 
@@ -238,3 +240,48 @@ def test_tables_of_somebody_else_and_a_newer_version_are_refused(
     mariadb.run("UPDATE fresh.store_version SET version_num = '9999'")
     with pytest.raises(StoreRefused, match="version 9999, which a newer version"):
         version_of(fresh)
+
+
+# Copies.
+
+
+async def test_copy_brings_back_what_was_kept_when_the_tables_are_lost(
+    mariadb: MariaDb, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ = {
+        "QS_STORE_URL": mariadb.url("copied"),
+        "QS_INDEX_PATH": str(tmp_path / "none.sqlite3"),
+        "QS_SPOOL_DIR": str(tmp_path / "spool"),
+    }
+    copy = str(tmp_path / "copy")
+    store = SqlStore(Database.at(environ["QS_STORE_URL"]))
+    await store.prepare()
+    await store.put([a_turn(1, opens=True), a_turn(2)])
+    before = await store.read(SESSION, OWNER, 9)
+    assert before is not None
+    assert await trio.to_thread.run_sync(main, ["backup", copy], environ) == 0
+    await store.put([a_turn(3)])
+    mariadb.run("DROP TABLE copied.feedback", "DROP TABLE copied.citations")
+    assert await trio.to_thread.run_sync(main, ["restore", copy], environ) == 0
+    assert await store.read(SESSION, OWNER, 9) == before
+    await store.put([a_turn(3)])
+    await store.aclose()
+    assert "version 0001, newest 0001" in capsys.readouterr().out
+    assert PASSWORD.encode() not in everything_in(tmp_path)
+
+
+def everything_in(folder: Path) -> bytes:
+    """The bytes of all its files."""
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_no_copy_is_left_and_the_server_is_quoted_when_it_refuses(
+    mariadb: MariaDb, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, folder = mariadb.url("copied"), tmp_path / "copy"
+    environ = {"QS_STORE_URL": url, "QS_INDEX_PATH": str(tmp_path / "none.sqlite3")}
+    assert main(["backup", str(folder)], environ) == 1
+    assert "there is neither a store nor an index yet" in capsys.readouterr().err
+    assert main(["backup", str(folder)], environ | {"QS_STORE_URL": url.replace("ss", "s")}) == 1
+    assert "Access denied for user" in capsys.readouterr().err
+    assert [*tmp_path.rglob("*")] == [], "not even a folder"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from harness.checkers.answers import own_answers, told, wants_citations
-from harness.evidence import Evidence, Seen, last_word
+from harness.evidence import Evidence, ModelCall, Seen, last_word
 from harness.model_text import Written, quotes, shown_of
 from harness.topics import EARLIER, OFF_TOPIC, TOPICS
 from harness.wire_log import Exchange, json_object
@@ -18,6 +18,10 @@ from harness.wire_log import Exchange, json_object
 _MARKER: Final = re.compile(r"\[c(\d+)\]")
 _NOT_ASKED: Final = ("RAG_", "INPUT_", "ADMISSION_DEADLINE_EXPIRED", "ADMISSION_RATE_LIMITED")
 _THOUGHT: Final = re.compile(r"\A(?:\s*<think>.*?(?:</think>|\Z))+", re.DOTALL)
+
+
+# In a question it would stand escaped.
+_MAX_LENGTH: Final = re.compile(rb'"maxLength": ?(\d+)')
 
 
 def _answered(evidence: Evidence) -> Iterator[tuple[Seen, Exchange]]:
@@ -66,28 +70,40 @@ def _is_of(shown: str, text: str, whole: bool, cited: bool) -> bool:
 
 
 def ok_is_whole(evidence: Evidence) -> Iterator[str]:
-    """`ok` needs a model that said it had finished, and closed the object it was asked for."""
+    """`ok` needs a model that said it had finished, and closed the object it was asked for, and
+    did so before the schema it was held to could."""
     for seen, exchange in _answered(evidence):
         if last_word(exchange) != "ok":
             continue
-        finished = [one for one in _written(evidence, seen) if "stop" in one.finish_reasons]
+        calls = evidence.model_calls(seen.topic)
+        finished = [one for one in calls if "stop" in one.written.finish_reasons]
         if not finished:
             yield f"{told(exchange)}: `ok`, and the model never said that it had finished"
-        elif wants_citations(exchange) and not any(_closes(one.text) for one in finished):
+        elif not wants_citations(exchange):
+            continue
+        elif not (whole := [one for one in finished if _answers(one.written.text)]):
             yield f"{told(exchange)}: `ok`, and the model's object is not closed"
+        elif all(_was_cut(one) for one in whole):
+            yield f"{told(exchange)}: `ok`, and the answer is as long as the schema allowed"
 
 
-def _closes(text: str) -> bool:
-    """Whether an object with an answer stands in it, whole."""
-    decoder = json.JSONDecoder()
+def _was_cut(call: ModelCall) -> bool:
+    """Whether the server may have ended an answer, since it is as long as the schema allowed."""
+    allowed = _MAX_LENGTH.search(call.request)
+    return allowed is not None and int(allowed[1]) in map(len, _answers(call.written.text))
+
+
+def _answers(text: str) -> list[str]:
+    """The answers of the whole objects that stand in it."""
+    decoder, found = json.JSONDecoder(), []
     for brace in re.finditer(r"\{", text):
         try:
             value, _ = decoder.raw_decode(text, brace.start())
         except (ValueError, RecursionError):
             continue
-        if isinstance(value, dict) and "answer" in value:
-            return True
-    return False
+        if isinstance(value, dict) and isinstance(value.get("answer"), str):
+            found.append(value["answer"])
+    return found
 
 
 def citations_are_retrieved(evidence: Evidence) -> Iterator[str]:

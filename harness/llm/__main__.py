@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -110,7 +110,6 @@ class Chain:
 
     server: ModelServer
     stack: Stack
-    settings: Mapping[str, str]
 
 
 @contextmanager
@@ -132,7 +131,7 @@ def _chain(python: str) -> Iterator[Chain]:
             with open_stack(folder, documents, **environ) as stack:
                 stack.start("qs")
                 stack.start("bff")
-                yield Chain(server, stack, settings)
+                yield Chain(server, stack)
 
 
 def _run(chain: Chain, questions: Sequence[str]) -> Run:
@@ -140,7 +139,7 @@ def _run(chain: Chain, questions: Sequence[str]) -> Run:
     halves = [_half(chain, questions, schema=schema) for schema in (True, False)]
     _start_gateway(chain, schema=True, **LONG)
     left = [_leavings(chain, questions[0], stream=stream) for stream in (True, False)]
-    return Run(_facts(began, len(questions)), chain.settings, halves, left)
+    return Run(_facts(began, len(questions)), halves, left)
 
 
 def _leavings(chain: Chain, question: str, *, stream: bool) -> Leavings:

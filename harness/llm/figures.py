@@ -33,7 +33,6 @@ class Run:
     """One whole run. `facts`: what it was measured on, in words."""
 
     facts: Mapping[str, str]
-    settings: Mapping[str, str]
     halves: Sequence[Half]
     leavings: Sequence[Leavings]
 
@@ -75,7 +74,7 @@ def page(run: Run) -> str:
 
 
 _HEAD: Final = [
-    "schema", "mode", "model asked", "parsed cleanly", "ok", "answers at maxLength",
+    "schema", "mode", "model asked", "parsed cleanly", "ok",
     "invalid citations at the client",
 ]  # fmt: skip
 _TIMES: Final = [
@@ -87,15 +86,13 @@ _LEFT: Final = ["mode", "times", "median", "longest"]
 
 
 def _rows(run: Run) -> Iterator[list[str]]:
-    limit = int(run.settings["LLM_ANSWER_CHARS"])
     for half, mode, replies in _parts(run):
         asked = [reply for reply in replies if reply.is_asked]
         clean = sum(reply.is_clean for reply in asked)
         share = f" ({clean / len(asked):.0%})" if asked else ""
-        at_limit = sum(half.schema and it.answer_chars >= limit for it in asked if it.word == "ok")
         yield [
             _sent(half), mode, f"{len(asked)} of {len(replies)}", f"{clean}{share}",
-            str(sum(reply.word == "ok" for reply in asked)), str(at_limit),
+            str(sum(reply.word == "ok" for reply in asked)),
             str(sum(len(reply.wrong) for reply in replies)),
         ]  # fmt: skip
 

@@ -2,9 +2,10 @@
 
 A reply of the model was *cleanly parsed* when the whole of it was read as the one object that was
 asked for, or as much as was needed to refuse what it says: it ended `ok`, or in a code of
-`JUDGED`. Broken or missing JSON, a wrong shape, an answer cut by `max_tokens` or by a limit of
-time, and anything else that is wrong with a reply is not clean. Where the model was not asked, by
-RAG_ and ADMISSION_ codes, there is no reply.
+`JUDGED`; an answer that fills the length its schema allows is whole JSON too. Broken or missing
+JSON, a wrong shape, an answer cut by `max_tokens` or by a limit of time, and anything else that is
+wrong with a reply is not clean. Where the model was not asked, by RAG_ and ADMISSION_ codes, there
+is no reply.
 """
 
 import re
@@ -26,6 +27,7 @@ JUDGED: Final = frozenset(
         "CITATIONS_TOO_MANY",
         "CITATIONS_UNKNOWN_MARKER",
         "OUTPUT_BLOCKED_CONTENT",
+        "OUTPUT_TOO_LONG",
     }
 )
 _UNASKED: Final = ("RAG_", "ADMISSION_", "INPUT_")
@@ -46,7 +48,6 @@ class Reply:
     citations_s: float | None
     delta_s: float | None
     completion_tokens: int
-    answer_chars: int
     wrong: tuple[str, ...]
 
     @property
@@ -74,7 +75,6 @@ def reply_of(question: str, exchange: Exchange) -> Reply:
         citations_s=firsts.get("citations"),
         delta_s=firsts.get("delta"),
         completion_tokens=int(str(usage["completion_tokens"])) if isinstance(usage, dict) else 0,
-        answer_chars=len(shown_text(exchange)),
         wrong=tuple(wrongly_cited(exchange)),
     )
 

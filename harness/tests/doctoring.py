@@ -185,6 +185,17 @@ def model_says(evidence: Evidence, number: int, text: str, finish: str = "stop")
     return evolve(evidence, model=model)
 
 
+def model_asked(evidence: Evidence, number: int, old: bytes, new: bytes) -> Evidence:
+    """With these bytes replaced in what the model server's journal says it was asked."""
+    theirs = evidence.model_calls(evidence.seen()[number].topic)
+    assert any(old in call.request for call in theirs), "there is something to replace"
+    model = tuple(
+        evolve(call, request=call.request.replace(old, new)) if call in theirs else call
+        for call in evidence.model
+    )
+    return evolve(evidence, model=model)
+
+
 def relogged(
     evidence: Evidence, program: str, edit: Callable[[list[LogLine]], Sequence[LogLine]]
 ) -> Evidence:

@@ -15,12 +15,13 @@ Kept = tuple[str, str, str]
 
 
 def keeping(edit: Callable[[list[Kept]], list[Kept]]) -> Callable[[], Evidence]:
-    """The world in which this was in the store."""
+    """The world in which this was in the store; the first turn is one that no other follows."""
 
     def doctored() -> Evidence:
         evidence = played(TALK)
         assert evidence.kept is not None
-        return evolve(evidence, kept=tuple(edit(list(evidence.kept))))
+        kept = sorted(evidence.kept, key=lambda turn: (turn[0] != "call-2", turn[0]))
+        return evolve(evidence, kept=tuple(edit(kept)))
 
     return doctored
 

@@ -17,6 +17,7 @@ from harness.tests.doctoring import (
     WEAK,
     WITHDRAWN,
     Frame,
+    model_asked,
     model_says,
     played,
     reasked,
@@ -51,6 +52,13 @@ def _shows(*texts: str) -> Evidence:
         return [*rest[:-1], *(Frame(at, "delta", {"delta": text}) for text in texts), rest[-1]]
 
     return restreamed(played(GOOD), "bff", STREAMED, edit)
+
+
+def _asked_for_at_most(chars: int) -> Evidence:
+    """The model was sent a schema with this `maxLength` for its answer."""
+    answers = b'"answer":{"type":"string"'
+    doctored = model_says(played(GOOD), STREAMED, _object())
+    return model_asked(doctored, STREAMED, answers, b'%b,"maxLength":%d' % (answers, chars))
 
 
 def _cites_uncited() -> Evidence:
@@ -159,6 +167,8 @@ PLANTED: Final = (
             lambda: model_says(played(GOOD), STREAMED, _object(), "length")),
     planted("ok_is_whole", "call-0 at bff: `ok`, and the model's object is not closed",
             lambda: model_says(played(GOOD), STREAMED, _object()[:-1])),
+    planted("ok_is_whole", "call-0 at bff: `ok`, and the answer is as long as the schema allowed",
+            lambda: _asked_for_at_most(len(_ANSWER))),
     planted("citations_are_retrieved", "call-0 at bff: 'topic3-1#1' was not retrieved",
             stream(STREAMED, saying("sources", sources=[_FOREIGN]))),
     planted("citations_are_retrieved", "call-5 at bff: 'topic3-1#1' was not retrieved",

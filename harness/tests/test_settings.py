@@ -89,6 +89,8 @@ def test_a_secret_is_not_shown_when_its_value_is_unusable() -> None:
         "http://x:99999",
         "//x",
         "http://u:p@x",
+        "http://:p@x",
+        "http://@x",
         "http://x?q=1",
         "http://x:0",
     ],

@@ -161,7 +161,7 @@ class _Reply:
             data = await self._body.read()
         if scope.cancelled_caught:
             raise self._wait.fault()
-        self._wait.left_s -= trio.current_time() - started
+        self._wait.waited(started)
         if data is None:
             self._ended = True
             self._decoder.end()

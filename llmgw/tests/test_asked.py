@@ -22,10 +22,10 @@ MINIMAL: dict[str, object] = {"messages": [QUESTION], "context": {"chunks": CHUN
 ENVIRON = {"LLM_MODEL": "ours", "LLM_MAX_TOKENS": "300", "LLM_TEMPERATURE": "0.4"}
 
 
-def asked(request: dict[str, object], **environ: str) -> Asked:
+def asked(request: dict[str, object], answer_chars: int | None = None, /, **environ: str) -> Asked:
     made = decode(json.dumps(request).encode(), GenerateRequest)
     settings, _ = load(GatewaySettings, {**ENVIRON, **environ})
-    return asked_by(made, settings, BOUNDARY, lambda _model, count, _tokens: reply_schema(count))
+    return asked_by(made, settings, BOUNDARY, lambda _, n, __: reply_schema(n, answer_chars))
 
 
 def payload(request: dict[str, object], **environ: str) -> dict[str, object]:
@@ -99,3 +99,9 @@ def test_reply_is_held_to_what_was_shown_when_passages_are_left_out() -> None:
     assert left.reply().alias_count == left.prompt.alias_count
     assert left.call.schema == reply_schema(left.prompt.alias_count)
     assert left.reply() is not left.reply()
+
+
+def test_reply_is_held_to_the_length_of_the_schema_sent() -> None:
+    assert asked(MINIMAL, 300).reply().answer_max_chars == 300
+    assert asked(MINIMAL).reply().answer_max_chars is None
+    assert asked({**MINIMAL, "citations_required": False}, 300).reply().answer_max_chars is None

@@ -335,6 +335,39 @@ async def test_reasoning_is_no_content_when_the_clock_runs(autojump_clock: MockC
     assert trio.current_time() == pytest.approx(10.0)
 
 
+@define
+class LateBeats(httpx.AsyncBaseTransport, httpx.AsyncByteStream):
+    """Heartbeats, each in time, on a machine that comes to read them six seconds later."""
+
+    clock: MockClock
+    late_from: int  # 0: the head is late too
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        sent = httpcore.Request("POST", "http://model/v1/chat/completions")
+        await request.extensions["trace"]("http11.send_request_headers.started", {"request": sent})
+        self.clock.jump(0.0 if self.late_from else 11.0)
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=self)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for number in range(1, 9):
+            await trio.lowlevel.checkpoint()
+            self.clock.jump(0.0 if number < self.late_from else 6.0)
+            yield b": beat\n\n"
+
+
+@pytest.mark.parametrize(("late_from", "ended_at"), [(0, 11.0), (1, 12.0), (3, 12.0)])
+async def test_clock_ends_the_stream_when_its_last_heartbeat_is_read_late(
+    late_from: int, ended_at: float, autojump_clock: MockClock
+) -> None:
+    transport = LateBeats(autojump_clock, late_from)
+    async with httpx.AsyncClient(transport=transport) as client:
+        with pytest.raises(GenerationFault) as caught:
+            async with OpenAICompat(client, "http://model/v1").open(CALL) as events:
+                await anext(aiter(events))
+    assert caught.value.code is FIRST
+    assert trio.current_time() == pytest.approx(ended_at)
+
+
 async def test_clock_stands_still_when_our_own_client_is_slow(autojump_clock: MockClock) -> None:
     async with rig(raw(CHUNKED, *again(2, chunked(delta("a")), 4.0), ending=HANG)) as made:
         with pytest.raises(GenerationFault) as caught:
@@ -384,6 +417,29 @@ async def test_fault_when_connecting_takes_too_long(
     assert caught.value.code is ReasonCode.PROVIDER_CONNECT_TIMEOUT
     assert trio.current_time() == pytest.approx(2.0)
     assert network.closed is (connect_s != inf), "a socket in its handshake is closed too"
+
+
+@define
+class ConnectedLate(httpx.AsyncBaseTransport):
+    """A machine so busy that the connection's last step comes when the connect clock is over."""
+
+    clock: MockClock
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.clock.jump(3.0)
+        sent = httpcore.Request("POST", "http://model/v1/chat/completions")
+        await request.extensions["trace"]("http11.send_request_headers.started", {"request": sent})
+        await trio.sleep_forever()
+        raise AssertionError
+
+
+async def test_connect_timeout_when_connected_only_after_it(autojump_clock: MockClock) -> None:
+    async with httpx.AsyncClient(transport=ConnectedLate(autojump_clock)) as client:
+        with pytest.raises(GenerationFault) as caught:
+            async with OpenAICompat(client, "http://model/v1").open(CALL):
+                pass
+    assert caught.value.code is ReasonCode.PROVIDER_CONNECT_TIMEOUT
+    assert trio.current_time() == pytest.approx(3.0)
 
 
 PHASES: dict[str, Played] = {

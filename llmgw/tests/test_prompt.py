@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from contracts import framing, limits
 from contracts.reasons import ReasonCode as R
 from llmgw.faults import GenerationFault
-from llmgw.prompt import Prompt, PromptChunk, aliases, build, reply_schema
+from llmgw.prompt import Prompt, PromptChunk, aliases, answer_max_chars, build, reply_schema
 from llmgw.prompt_budget import Budget
 from llmgw.providers.port import PromptMessage
 from llmgw.tests.hostile_text import HOSTILE
@@ -118,30 +118,34 @@ def test_every_chunk_is_found_again_when_texts_are_hostile(
     assert framed.question == readable(question)
 
 
-def test_schema_lists_the_aliases_and_puts_citations_first() -> None:
+def citing(*aliases: str, most: int) -> object:
+    item = {
+        "type": "object",
+        "properties": {"chunk_id": {"type": "string", "enum": [*aliases]}},
+        "required": ["chunk_id"],
+        "additionalProperties": False,
+    }
+    return {"type": "array", "items": item, "minItems": 1, "maxItems": most}
+
+
+def test_schema_lists_the_aliases_or_none_and_puts_citations_first() -> None:
     schema = reply_schema(2)
+    either = [citing("c1", "c2", most=limits.CITATIONS_MAX), citing("c0", most=1)]
     assert schema == {
         "type": "object",
-        "properties": {
-            "citations": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {"chunk_id": {"type": "string", "enum": ["c0", "c1", "c2"]}},
-                    "required": ["chunk_id"],
-                    "additionalProperties": False,
-                },
-                "minItems": 1,
-                "maxItems": limits.CITATIONS_MAX,
-            },
-            "answer": {"type": "string"},
-        },
+        "properties": {"citations": {"anyOf": either}, "answer": {"type": "string"}},
         "required": ["citations", "answer"],
         "additionalProperties": False,
     }
     properties = schema["properties"]
     assert isinstance(properties, dict)
     assert list(properties) == ["citations", "answer"]
+
+
+def test_longest_answer_is_read_back_from_the_schema() -> None:
+    assert answer_max_chars(reply_schema(2, 300)) == 300
+    assert answer_max_chars(reply_schema(2)) is None
+    assert answer_max_chars(None) is None
 
 
 def test_aliases_are_those_of_the_passages_shown_when_some_are_left_out() -> None:
@@ -178,4 +182,4 @@ def test_prompt_is_of_the_version_that_is_kept_with_answers() -> None:
     ]
     schema = json.dumps(reply_schema(2))
     digest = sha256("\0".join([*written, schema]).encode()).hexdigest()[:16]
-    assert (framing.PROMPT_VERSION, digest) == ("1", "2dba46d67c3b167c")
+    assert (framing.PROMPT_VERSION, digest) == ("2", "6ae4ebee8fcf71e7")

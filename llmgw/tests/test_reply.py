@@ -1,6 +1,7 @@
 """One reply, judged: which code speaks when several could, and what comes out before it."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from attrs import frozen
@@ -26,13 +27,19 @@ STOP = Finished("stop")
 URL = "https://example.org/faq"
 
 
-def a_reply(*, citations_required: bool = True, prompt_chars: int = 1_600) -> Reply:
+def a_reply(
+    *,
+    citations_required: bool = True,
+    prompt_chars: int = 1_600,
+    answer_max_chars: int | None = None,
+) -> Reply:
     return Reply(
         alias_count=3,
         citations_required=citations_required,
         allowed_urls=[URL],
         allowed_texts=["Read more at https://example.org/more today."],
         prompt_chars=prompt_chars,
+        answer_max_chars=answer_max_chars,
     )
 
 
@@ -175,6 +182,19 @@ def test_one_text_out_when_answer_comes_in_one_event() -> None:
     reply = a_reply()
     out = reply.feed(answer_first("c1", answer='Say "so"\n, [c1] and go.'))
     assert out == [CitedChunks(("c1",)), TextOut('Say "so"\n, [c1] and go.')]
+
+
+@pytest.mark.parametrize("order", [cited, answer_first])
+@pytest.mark.parametrize(
+    ("most", "code"), [(None, None), (10, None), (11, R.OUTPUT_TOO_LONG), (12, None)]
+)
+def test_answer_taken_for_cut_when_it_is_as_long_as_the_schema_allows(
+    most: int | None, code: R | None, order: Callable[..., Content]
+) -> None:
+    pieces = [Content(char) for char in order("c1", answer='It "is" so.').text]
+    verdict = judged(a_reply(answer_max_chars=most), [*pieces, STOP])
+    assert verdict.code is code
+    assert code or verdict.text == 'It "is" so.'
 
 
 def test_server_facts_kept_when_reply_fails() -> None:

@@ -18,7 +18,7 @@ from rich.console import Console
 from hop.settings import SettingsError, load
 from qs.config import QueryServiceSettings
 from qs.ingest.engines import OpenWriter, open_writer
-from qs.ingest.files import Found, Listed, Skipped, list_files
+from qs.ingest.files import ROOT, Found, Listed, Skipped, list_files
 from qs.ingest.pipeline import Summary, ingest
 from qs.ingest.port import IndexFault
 from qs.ingest.progress import shown
@@ -81,6 +81,8 @@ def _root(folder: str) -> Path:
         raise FolderFault(f"no such folder: {folder}") from error
     if not root.is_dir():
         raise FolderFault(f"not a folder: {folder}")
+    if not str(root).isprintable():
+        raise FolderFault(f"its name is not printable text: {folder!a}")
     return root
 
 
@@ -96,7 +98,7 @@ def _size_of(root: Path, folder: str) -> tuple[int, int]:
 
 def _readable(listed: Iterator[Listed], folder: str) -> Iterator[Listed]:
     for item in listed:
-        if isinstance(item, Skipped) and item.path == ".":
+        if isinstance(item, Skipped) and item.path == ROOT:
             raise FolderFault(f"the folder cannot be read: {folder}")
         yield item
 

@@ -19,7 +19,7 @@ from qs.ingest.jsonl_reader import LINE_MAX_BYTES, Record, lines_of, read_record
 from qs.ingest.readers import Format, format_of
 
 # Counts up when documents are read or cut in another way, so that the next ingest reads them anew.
-READING_VERSION: Final = "1.3"
+READING_VERSION: Final = "1.4"
 RECORD_MARK: Final = "#"  # between a file's path and the name of a document in it
 
 
@@ -33,8 +33,13 @@ class Document:
     cut: Callable[[], Sequence[Chunk]]
 
     def chunks(self) -> Sequence[Chunk]:
-        """Its chunks; raises `FileFault` where it holds no text."""
-        found = self.cut()
+        """Its chunks; raises `FileFault` where it holds no text, or cannot be read."""
+        try:
+            found = self.cut()
+        except FileFault:
+            raise
+        except Exception as error:  # no one document ends an ingest, whatever is in it
+            raise FileFault(f"it cannot be read ({type(error).__name__}: {error})") from error
         if not found:
             raise FileFault("it has no text to index")
         return found

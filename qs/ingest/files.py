@@ -11,12 +11,14 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from attrs import frozen
 
 from qs.ingest.faults import FileFault
 from qs.ingest.readers import format_of, holds_records
+
+ROOT: Final = "."  # the path of the root itself
 
 
 @frozen
@@ -133,7 +135,7 @@ def _listed(root: Path, entry: os.DirEntry[str], name: str) -> Listed:
 def _leads_out(root: Path, link: Path, linked: set[Path]) -> bool:
     """Whether a linked folder brings in files that are not read anyway."""
     target = link.resolve(strict=True)
-    if target in linked or target.is_relative_to(root) or root.is_relative_to(target):
+    if root.is_relative_to(target) or any(target.is_relative_to(one) for one in linked):
         raise FileFault("it links to a folder that is read already, or above it")
     linked.add(target)
     return True

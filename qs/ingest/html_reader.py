@@ -34,6 +34,7 @@ _INLINE: Final = frozenset(
 )
 _CODE: Final = frozenset(["code", "kbd", "samp", "tt"])
 _LAYOUT: Final = "h1, h2, h3, h4, h5, h6, pre, table"
+_NUMBER: Final = re.compile("[0-9]{1,9}")
 _BLANKS: Final = re.compile(r"\s+")
 
 
@@ -62,6 +63,8 @@ class _Reading:
     verbatim: int = 0
     cells: list[str] = field(factory=list)
     in_cell: bool = False
+    rows: dict[int, bool] = field(factory=dict)  # whether each is there for the layout
+    headings: int = 0  # that are open, one in another
     heading: tuple[int, str | None] | None = None
 
     def read(self, body: LexborNode) -> None:
@@ -92,20 +95,21 @@ class _Reading:
 
     def _begin_block(self, node: LexborNode, tag: str) -> None:
         if tag in _HEADINGS and not self.in_cell:
-            self.heading = (_HEADINGS[tag], _anchor(node))
+            self.heading = (_HEADINGS[tag], _anchor(node, within=not self.headings))
+            self.headings += 1
         elif tag == "pre":
             self.verbatim += 1
         elif tag in {"ul", "menu"}:
             self.builder.open_list(None)
         elif tag == "ol":
             start = node.attributes.get("start") or ""
-            self.builder.open_list(int(start) if start.isascii() and start.isdigit() else 1)
+            self.builder.open_list(int(start) if _NUMBER.fullmatch(start) else 1)
         elif tag == "li":
             self.builder.open_item()
         elif tag == "tr":
             self.cells = []
         elif tag in {"td", "th"}:
-            self.in_cell = not _is_layout(node.parent or node)
+            self.in_cell = not self._is_layout(node.parent or node)
 
     def _end(self, tag: str) -> None:
         if tag in _CODE:
@@ -120,7 +124,7 @@ class _Reading:
 
     def _end_block(self, tag: str) -> None:
         if tag in _HEADINGS:
-            self.heading = None
+            self.heading, self.headings = None, max(0, self.headings - 1)
         elif tag == "pre":
             self.verbatim -= 1
         elif tag in {"ul", "ol", "menu"}:
@@ -130,6 +134,12 @@ class _Reading:
             self.cells = []
         elif tag == "table":
             self.builder.end_table()
+
+    def _is_layout(self, row: LexborNode) -> bool:
+        """Whether a table's row holds whole parts of a page."""
+        if row.mem_id not in self.rows:
+            self.rows[row.mem_id] = row.css_first(_LAYOUT) is not None
+        return self.rows[row.mem_id]
 
     def _tick(self) -> None:
         if not self.verbatim and self.heading is None:
@@ -179,14 +189,9 @@ def _is_frame(node: LexborNode) -> bool:
     return framed or (tag == "header" and node.css_first("h1, h2") is None)
 
 
-def _is_layout(node: LexborNode) -> bool:
-    """Whether a table's row holds whole parts of a page."""
-    return node.css_first(_LAYOUT) is not None
-
-
-def _anchor(heading: LexborNode) -> str | None:
-    """The heading's own id, else that of a link target inside it, else its section's."""
-    inner = heading.css_first("a[id], a[name]")
+def _anchor(heading: LexborNode, *, within: bool) -> str | None:
+    """The heading's own id, else that of a link target within it, else its section's."""
+    inner = heading.css_first("a[id], a[name]") if within else None
     section = heading.parent
     for node in (heading, inner, section):
         if node is not None and node.tag != "body":

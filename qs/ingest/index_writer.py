@@ -5,6 +5,8 @@ is killed leaves the last whole transaction. A file that is not an index of this
 never overwritten.
 """
 
+import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -132,6 +134,8 @@ def open_index(path: Path) -> SqliteWriter:
     """The index at `path`, made when there is none; raises `IndexFault`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _begin_file(path)
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     except OSError as error:
         raise IndexFault(f"index {path}: {(error.strerror or str(error)).lower()}") from error
@@ -147,8 +151,30 @@ def open_index(path: Path) -> SqliteWriter:
     return SqliteWriter(connection, path)
 
 
+def _begin_file(path: Path) -> None:
+    """An empty file, without what SQLite kept beside one that was deleted.
+
+    A program that has the deleted one open still would share that with ours, and spoil both. The
+    folder's lock sees to it that nothing is taken from another ingest that begins at this moment.
+    """
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if not path.exists():
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            path.touch()
+    finally:
+        os.close(folder)
+
+
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Check the file's format, or give a new file its own; two writers may come at once."""
+    """Check the file's format, or give a new file its own; two writers may come at once.
+
+    A file of somebody else's is not even put into another mode.
+    """
+    if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,):
+        _check_format(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("BEGIN IMMEDIATE")
@@ -157,6 +183,10 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         for statement in SCHEMA.split(";\n"):
             connection.execute(statement)
     connection.execute("COMMIT")
+    _check_format(connection, path)
+
+
+def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (user_version,) = connection.execute("PRAGMA user_version").fetchone()
     if problem := format_problem(application_id, user_version):

@@ -22,7 +22,7 @@ from contracts.strict_json import ContractViolation, loads
 from qs.ingest.faults import FileFault
 from qs.ingest.html_reader import read_html
 from qs.ingest.markdown_reader import read_markdown
-from qs.ingest.page import Block, Kind, Page, Section, one_line
+from qs.ingest.page import Block, Kind, Page, Section, one_line, title_of
 from qs.ingest.text_reader import read_text
 
 LINE_MAX_BYTES: Final = 20 * 1024 * 1024
@@ -90,7 +90,7 @@ def read_record(line: bytes) -> Record:
     text = _text(told, "text") or ""
     if not text.strip():
         raise FileFault("it has no `text`")
-    title = one_line(_text(told, "title") or "")
+    title = title_of(_text(told, "title") or "")
     metadata = tuple(_metadata(told.get("metadata", {})))
     return Record(_name(told, line), _url(told), title, text, form, metadata)
 

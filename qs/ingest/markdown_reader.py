@@ -18,7 +18,7 @@ from qs.ingest.page import Kind, Page, PageBuilder
 
 _MARKDOWN: Final = MarkdownIt("commonmark").enable("table")
 _METADATA: Final = re.compile(r"\A---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_TITLE: Final = re.compile(r"^title:[ \t]*(['\"]?)(.+?)\1[ \t]*$", re.MULTILINE)
+_TITLE: Final = re.compile(r"^title:(.+)$", re.MULTILINE)
 _NO_SLUG: Final = re.compile(r"[^\w\- ]")
 
 
@@ -26,10 +26,17 @@ def read_markdown(text: str, name: str) -> Page:
     """The page that the Markdown text describes; `name` is its title where it gives none."""
     text = text.replace("\r\n", "\n")
     metadata = _METADATA.match(text)
-    title = _TITLE.search(metadata[0]) if metadata else None
+    title = _title(metadata[0]) if metadata else None
     reading = _Reading()
     reading.blocks(iter(_MARKDOWN.parse(text[metadata.end() :] if metadata else text)))
-    return reading.builder.page(title[2] if title else None, name)
+    return reading.builder.page(title, name)
+
+
+def _title(metadata: str) -> str | None:
+    found = _TITLE.search(metadata)
+    title = found[1].strip() if found else ""
+    quoted = len(title) > 1 and title[0] == title[-1] and title[0] in "'\""
+    return title[1:-1] if quoted else title or None
 
 
 @define

@@ -2,8 +2,8 @@
 
 A whole request that is refused for now (429, 502, 503, 504), or whose connection breaks, is sent
 again, and so is each record of a `_bulk` that the server had no room for: `_bulk` answers 200
-whatever became of its records. Sending again is safe: every record has an id of its own. Anything
-else is an `IndexFault`.
+whatever became of its records. Sending again is safe: every record has an id of its own, and what
+finds its own work done says so (`make`, `conflicts`). Anything else is an `IndexFault`.
 """
 
 import json
@@ -24,11 +24,14 @@ LAST_PAUSE_S: Final = 8.0
 BULK_BYTES_MAX: Final = 4 * 1024 * 1024
 BULK_RECORDS_MAX: Final = 1_000
 CONNECT_TIMEOUT_S: Final = 5.0
-ANSWER_TIMEOUT_S: Final = 120.0  # a copy of an index is waited for, too
+ANSWER_TIMEOUT_S: Final = 120.0  # for all of it; a copy of an index is waited for, too
+ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
 
 _BUSY: Final = frozenset([429, 502, 503, 504])
+_BROKEN_OFF: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _SUCCESS: Final = range(200, 300)
 _NOT_FOUND: Final = 404
+_EXISTS: Final = "resource_already_exists_exception"
 
 
 @frozen
@@ -47,6 +50,14 @@ class Record:
 
 
 @frozen
+class _Answer:
+    """A whole answer."""
+
+    status_code: int
+    content: bytes
+
+
+@frozen
 class OpenSearchClient:
     """A server, and how it is asked; a context manager's `http` is its owner's to close."""
 
@@ -54,6 +65,7 @@ class OpenSearchClient:
     url: str
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], float] = time.monotonic
 
     def ask(self, method: str, path: str, told: Json | None = None) -> Json:
         """The object that the server answers with. Raises IndexFault."""
@@ -69,10 +81,17 @@ class OpenSearchClient:
         return self._told(answer) if answer.status_code != _NOT_FOUND else None
 
     def conflicts(self, method: str, path: str, told: Json) -> Json | None:
-        """The same where another writer may have been first: None is the server's 409."""
+        """The same where another writer may have been first, or have taken the index away."""
         content = json.dumps(told, ensure_ascii=False).encode()
         answer = self._patiently(method, path, content, "application/json")
-        return self._told(answer) if answer.status_code != 409 else None
+        return self._told(answer) if answer.status_code not in (_NOT_FOUND, 409) else None
+
+    def make(self, method: str, path: str, told: Json) -> None:
+        """Make an index; one that is there was made by a request whose answer was lost."""
+        content = json.dumps(told, ensure_ascii=False).encode()
+        answer = self._patiently(method, path, content, "application/json")
+        if error_of(answer.status_code, answer.content).type != _EXISTS:
+            self._told(answer)
 
     def bulk(self, index: str, records: Sequence[Record]) -> None:
         """Write them all, in as many requests as it takes. Raises IndexFault."""
@@ -89,14 +108,14 @@ class OpenSearchClient:
             self._pause(pause_s)
         raise IndexFault(f"{self.url}: too busy for {len(records)} records: {busy}")
 
-    def _patiently(self, method: str, path: str, content: bytes, kind: str) -> httpx.Response:
+    def _patiently(self, method: str, path: str, content: bytes, kind: str) -> _Answer:
         """An answer that is not "later". Raises IndexFault when it stays so."""
         said = ""
         for pause_s in _pauses():
             try:
                 answer = self._send(method, path, content, kind)
             except httpx.TransportError as error:
-                if _is_tls(error):
+                if _is_refused_tls(error):
                     raise IndexFault(f"{self.url}: {error}") from error
                 said = f"{type(error).__name__}: {error}"
             else:
@@ -106,23 +125,35 @@ class OpenSearchClient:
             self._pause(pause_s)
         raise IndexFault(f"{self.url}: {said}")
 
-    def _send(self, method: str, path: str, content: bytes, kind: str) -> httpx.Response:
+    def _send(self, method: str, path: str, content: bytes, kind: str) -> _Answer:
+        until = self.now() + ANSWER_TIMEOUT_S
         try:
-            return self.http.request(
+            with self.http.stream(
                 method,
                 f"{self.url}/{path}",
                 content=content,
                 headers={**self.headers, **({"content-type": kind} if content else {})},
                 timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            )
-        except (httpx.InvalidURL, UnicodeError) as error:
+            ) as response:
+                return _Answer(response.status_code, self._whole(response, until))
+        except (httpx.InvalidURL, httpx.DecodingError, UnicodeError) as error:
             raise IndexFault(f"{self.url}: {error}") from error
+
+    def _whole(self, response: httpx.Response, until: float) -> bytes:
+        content = bytearray()
+        for piece in response.iter_bytes():
+            content += piece
+            if len(content) > ANSWER_BYTES_MAX:
+                raise IndexFault(f"{self.url}: its answer is over {ANSWER_BYTES_MAX} bytes")
+            if self.now() > until:
+                raise httpx.ReadTimeout(f"no whole answer in {ANSWER_TIMEOUT_S:.0f} s")
+        return bytes(content)
 
     def _pause(self, pause_s: float) -> None:
         if pause_s:
             self.sleep(pause_s)
 
-    def _told(self, answer: httpx.Response) -> Json:
+    def _told(self, answer: _Answer) -> Json:
         if answer.status_code not in _SUCCESS:
             raise IndexFault(f"{self.url}: {error_of(answer.status_code, answer.content)}")
         try:
@@ -180,9 +211,10 @@ def _pauses() -> Iterator[float]:
     yield 0.0
 
 
-def _is_tls(error: BaseException | None) -> bool:
+def _is_refused_tls(error: BaseException | None) -> bool:
+    """Whether TLS itself came to nothing, not the connection beneath it."""
     while error is not None:
         if isinstance(error, ssl.SSLError):
-            return True
+            return not isinstance(error, _BROKEN_OFF)
         error = error.__cause__ or error.__context__
     return False

@@ -18,6 +18,8 @@ _FENCE_IN_CODE: Final = re.compile(r"^\s*(`{3,15})", re.MULTILINE)
 _LANGUAGE: Final = re.compile(r"[\w+#.-]{1,24}")
 # Deeper lists are not indented further, so that what is indented stays shorter than a chunk.
 _INDENTS_MAX: Final = 20
+# A heading stands in each chunk below it, so one that is longer is a paragraph.
+HEADING_MAX_CHARS: Final = 500
 
 
 class Kind(Enum):
@@ -65,6 +67,13 @@ def one_line(text: str) -> str:
     return " ".join(_CONTROLS.sub(" ", text).split())
 
 
+def title_of(text: str) -> str:
+    """The text as a title: in one line, and cut where it has no end."""
+    title = one_line(text)
+    cut = len(title) > HEADING_MAX_CHARS
+    return f"{title[: HEADING_MAX_CHARS - 1]}…" if cut else title
+
+
 @define
 class PageBuilder:
     """Collects a page from its events: headings, paragraphs, code, lists and table rows."""
@@ -83,14 +92,17 @@ class PageBuilder:
         self._end_section()
         self._headings = [above for above in self._headings if above[0] < level]
         self._anchor = anchor
-        if title := one_line(text):
+        title = one_line(text)
+        if len(title) > HEADING_MAX_CHARS:
+            self.prose(text)
+        elif title:
             self._headings.append((level, title))
             self._first_heading = self._first_heading or title
 
     def section(self, trail: tuple[str, ...], anchor: str) -> None:
         """Begin a section under headings that stand elsewhere than in the text."""
         self._end_section()
-        self._headings = list(enumerate(trail, start=1))
+        self._headings = list(enumerate(map(title_of, trail), start=1))
         self._anchor = anchor
 
     def prose(self, text: str) -> None:
@@ -152,7 +164,7 @@ class PageBuilder:
     def page(self, title: str | None, otherwise: str) -> Page:
         """The page; named by its first heading, else by `title`, else `otherwise`."""
         self._end_section()
-        named = self._first_heading or one_line(title or "") or otherwise
+        named = self._first_heading or title_of(title or "") or otherwise
         return Page(named, tuple(self._sections))
 
     def _item_lines(self, lines: list[str]) -> None:

@@ -2,13 +2,14 @@
 
 Each page of the file is a section of its own, so that a citation leads to it (`#page=7`). A PDF
 says where glyphs stand and not what is a paragraph: lines are joined until one ends short or blank.
-What holds no text, as scans do, what is encrypted with a password and what pypdf cannot make sense
-of is a `FileFault`.
+What holds no text, as scans do, what is encrypted with a password, what pypdf cannot make sense of
+and what takes too long (a few KB can name one heavy page a thousand times) is a `FileFault`.
 """
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Final
 
@@ -23,6 +24,9 @@ logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 PAGES_MAX: Final = 5_000
 TEXT_MAX_CHARS: Final = 20_000_000
+# Of a processor: an ordinary page takes a twentieth of a second, and a few may be drawings.
+PAGE_MAX_S: Final = 1.0  # on average
+SPARE_S: Final = 30.0
 _OUTLINE_DEPTH_MAX: Final = 6
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _HYPHEN_AT_END: Final = re.compile(r"(?<=[^\W\d_])-$")
@@ -33,10 +37,13 @@ _UNSPACED: Final = re.compile("[\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\u
 _ENDS_SENTENCE: Final = (".", "!", "?", ":", "。", "！", "？", "：")
 
 
-def read_pdf(content: bytes, name: str) -> Page:
-    """The page that the PDF holds; `name` is its title where it gives none. Raises FileFault."""
+def read_pdf(content: bytes, name: str, clock: Callable[[], float] = time.thread_time) -> Page:
+    """The page that the PDF holds; `name` is its title where it gives none. Raises FileFault.
+
+    `clock` tells the seconds that a processor was busy with it.
+    """
     try:
-        return _read(content, name)
+        return _read(content, name, clock)
     except FileFault:
         raise
     # A broken file makes pypdf raise any exception at all, MemoryError by a length in it, too.
@@ -44,7 +51,8 @@ def read_pdf(content: bytes, name: str) -> Page:
         raise FileFault(f"it is no readable PDF ({type(error).__name__})") from error
 
 
-def _read(content: bytes, name: str) -> Page:
+def _read(content: bytes, name: str, clock: Callable[[], float]) -> Page:
+    began = clock()
     reader = PdfReader(BytesIO(content))
     if reader.is_encrypted and not reader.decrypt(""):
         raise FileFault("it needs a password")
@@ -59,6 +67,8 @@ def _read(content: bytes, name: str) -> Page:
         chars += len(text)
         if chars > TEXT_MAX_CHARS:
             raise FileFault(f"it holds over {TEXT_MAX_CHARS} characters")
+        if (took_s := clock() - began) > SPARE_S + PAGE_MAX_S * (number + 1):
+            raise FileFault(f"it takes too long: {number + 1} pages in {took_s:.0f} s")
         trail = outline.get(number, trail)
         builder.section(trail, f"page={number + 1}")
         for paragraph in _paragraphs(text):

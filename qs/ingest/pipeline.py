@@ -15,10 +15,10 @@ from attrs import define, field
 
 from qs.ingest.documents import RECORD_MARK, Document, documents_of
 from qs.ingest.faults import FileFault
-from qs.ingest.files import Found, Ignored, Listed, Skipped
+from qs.ingest.files import ROOT, Found, Ignored, Listed, Skipped
 from qs.ingest.port import IndexWriter
 from qs.ingest.readers import holds_records
-from qs.ingest.seen import Seen, open_seen
+from qs.ingest.seen import PLACE_MARKS, Seen, open_seen
 
 BATCH_DOCUMENTS: Final = 64
 BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -91,6 +91,9 @@ class _Run:
             match item:
                 case Ignored():
                     self.summary.ignored += 1
+                case Skipped() if item.path == ROOT:
+                    self.seen.add_all()
+                    self._skip(item)
                 case Skipped():
                     self._skip(item, item.path, f"{item.path}/")
                 case Found():
@@ -116,7 +119,7 @@ class _Run:
     def _skip(self, skipped: Skipped, *kept: str) -> None:
         self.summary.skip(skipped)
         for prefix in kept:
-            if prefix.endswith(("/", RECORD_MARK)):
+            if prefix.endswith(tuple(PLACE_MARKS)):
                 self.seen.add_all_below(prefix)
             else:
                 self.seen.add(prefix)

@@ -7,8 +7,11 @@ of any size is remembered in the same few megabytes.
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from typing import Final
 
 from attrs import frozen
+
+PLACE_MARKS: Final = "/#"
 
 _SCHEMA = """
 CREATE TABLE seen (path TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -29,19 +32,26 @@ class Seen:
         )
 
     def add_all_below(self, prefix: str) -> None:
-        """Whatever begins so may still be there: nobody could look."""
+        """Whatever begins so, up to one of the marks, may still be there: nobody could look."""
         self._database.execute("INSERT OR IGNORE INTO unseen_below VALUES (?)", (prefix,))
+
+    def add_all(self) -> None:
+        """Everything may still be there."""
+        self.add_all_below("")
 
     def gone(self, paths: Iterable[str]) -> Iterator[str]:
         """Those that were not seen and would have been."""
-        for path in paths:
-            found = self._database.execute(
-                "SELECT 1 FROM seen WHERE path = ?1 UNION ALL SELECT 1 FROM unseen_below"
-                " WHERE substr(?1, 1, length(prefix)) = prefix LIMIT 1",
-                (path,),
-            )
-            if found.fetchone() is None:
-                yield path
+        return (path for path in paths if not self._may_be_there(path))
+
+    def _may_be_there(self, path: str) -> bool:
+        """A place ends with a mark, so that each path is below few, whatever their number."""
+        places = ["", *(path[:at] for at, mark in enumerate(path, start=1) if mark in PLACE_MARKS)]
+        found = self._database.execute(
+            "SELECT 1 FROM seen WHERE path = ? UNION ALL SELECT 1 FROM unseen_below"  # noqa: S608 - only placeholders are put in
+            f" WHERE prefix IN ({', '.join('?' * len(places))}) LIMIT 1",
+            (path, *places),
+        )
+        return found.fetchone() is not None
 
 
 @contextmanager

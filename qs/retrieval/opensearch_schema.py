@@ -6,7 +6,7 @@ makes the pairs of characters that the built-in `cjk` analyzer would make, where
 or a name with underscores whole. So the analyzer here only splits at blanks, folds accents and
 stems. Where the `nori` plugin is there, Korean text is analysed by it as well, in a field of its
 own, which stays empty elsewhere. A document's record holds the digest it was read at and the ids of
-its chunks.
+its chunks; while those are being written, it is of a kind of its own.
 
 The alias is what is searched; behind it is one of the indices ALIAS-000001, ALIAS-000002, … The
 format's number is in the kinds of the records, so that a search finds nothing in an index of
@@ -20,6 +20,7 @@ from typing import Final
 FORMAT_VERSION: Final = 1
 CHUNK: Final = f"chunk.{FORMAT_VERSION}"
 DOCUMENT: Final = f"document.{FORMAT_VERSION}"
+WRITING: Final = f"writing.{FORMAT_VERSION}"
 WRITER: Final = "writer"  # the id of the record by which two ingests at once are told apart
 
 INGEST_HINT: Final = "fill it with: make ingest DIR=… (python -m qs.ingest DIR)"

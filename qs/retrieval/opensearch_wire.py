@@ -1,9 +1,9 @@
 """What is said to OpenSearch in a search, and what its answers mean. No I/O.
 
 Its answers are bytes of a stranger: strict JSON, and of the shape that is read here, or a fault.
-200 proves nothing. An answer that is partial (`timed_out`, `_shards.failed`) is refused like one
-that is not understood: "nothing found" must mean that everything was searched. An error's body is
-an object, a bare string, or whatever a proxy says.
+200 proves nothing. An answer that is partial (`timed_out`, a shard that failed or is nowhere) is
+refused like one that is not understood: "nothing found" must mean that everything was searched. An
+error's body is an object, a bare string, or whatever a proxy says.
 
 One search asks for all that a score is made of: which terms each hit holds (named queries), and how
 many chunks hold each term (a count beside the hits).
@@ -26,6 +26,12 @@ T = TypeVar("T")
 Json = Mapping[str, object]
 
 _SHOWN_CHARS: Final = 200
+# The server refuses a query that comes to more than 1,024 terms. Ours are `QUERY_TERMS_MAX` 256, in
+# two fields. So many are for what lone characters begin with, and about as many for Korean's own
+# analysis, at a term for each character.
+_BEGUN_TERMS_MAX: Final = 256
+_BEGUN_TERMS_EACH_MAX: Final = 64
+_KOREAN_CHARS_MAX: Final = 250
 _STATUS_OK: Final = 200
 _UNAVAILABLE: Final = frozenset([401, 403, 429])
 _SOURCE: Final = ("chunk_id", "doc_id", "title", "url", "content")
@@ -79,6 +85,8 @@ def fault_of(error: ServerError) -> RetrievalFault:
 def search_body(question: str, wanted: Sequence[str], top_k: int) -> Json:
     """The search for chunks that hold any of the terms; `question` is for Korean's own analysis."""
     named = {f"t{number}": term for number, term in enumerate(wanted)}
+    lone = sum(map(is_beginning, wanted))
+    each = min(_BEGUN_TERMS_EACH_MAX, _BEGUN_TERMS_MAX // max(lone, 1))
     return {
         "size": max(CANDIDATES_MIN, 2 * top_k),
         "track_total_hits": False,
@@ -87,16 +95,16 @@ def search_body(question: str, wanted: Sequence[str], top_k: int) -> Json:
             "bool": {
                 "filter": [{"term": {"kind": CHUNK}}],
                 "should": [
-                    *(_holds("terms", term, name) for name, term in named.items()),
+                    *(_ranked(term, name, each) for name, term in named.items()),
                     *(_in_heading(term, f"h{name}") for name, term in named.items()),
-                    *([{"match": {"korean": question}}] if is_korean(question) else ()),
+                    *_korean(question),
                 ],
                 "minimum_should_match": 1,
             }
         },
         "aggs": {"all": {"global": {}, "aggs": {"holding": {"filters": {"filters": {
             "chunks": {"term": {"kind": CHUNK}},
-            **{name: _holds("terms", term, None) for name, term in named.items()},
+            **{name: _holds("terms", term) for name, term in named.items()},
         }}}}}},
     }  # fmt: skip
 
@@ -120,23 +128,34 @@ def count_of(body: bytes) -> int:
         answer = object_of(body)
         _expect_whole(answer)
         total = _at(_at(answer, "hits", dict), "total", dict)
-        return _at(total, "value", int)
+        return _natural(total, "value")
     except Misunderstood as error:
         raise RetrievalFault(ReasonCode.RAG_BAD_RESPONSE, str(error)) from None
 
 
-def _holds(field: str, term: str, name: str | None) -> Json:
+def _holds(field: str, term: str) -> Json:
     """The query for chunks whose field holds the term, or one that begins with it."""
-    named = {} if name is None else {"_name": name}
     if is_beginning(term):
-        ranked = {} if name is None else {"rewrite": "top_terms_blended_freqs_64"}
-        return {"prefix": {field: {"value": term, **ranked, **named}}}
-    return {"match": {field: {"query": term, **named}}}
+        return {"prefix": {field: {"value": term}}}
+    return {"match": {field: {"query": term}}}
+
+
+def _ranked(term: str, name: str, begun: int) -> Json:
+    """The same, named and ranked; of what begins with a lone character, by so many terms."""
+    if is_beginning(term):
+        rewrite = f"top_terms_blended_freqs_{begun}"
+        return {"prefix": {"terms": {"value": term, "rewrite": rewrite, "_name": name}}}
+    return {"match": {"terms": {"query": term, "_name": name}}}
+
+
+def _korean(question: str) -> Sequence[Json]:
+    """A question in Korean as the server's own analysis has it, as far as that may be long."""
+    return [{"match": {"korean": question[:_KOREAN_CHARS_MAX]}}] if is_korean(question) else []
 
 
 def _in_heading(term: str, name: str) -> Json:
     """Adds nothing to the score: `qs.retrieval.relevance.standing` has its own use for it."""
-    inner = _holds("heading", term, None)
+    inner = _holds("heading", term)
     return {"constant_score": {"filter": inner, "boost": 0.0, "_name": name}}
 
 
@@ -150,6 +169,8 @@ def _hits(answer: Json, wanted: Sequence[str], top_k: int) -> Sequence[Hit]:
         raise RetrievalFault(ReasonCode.RAG_INDEX_NOT_READY, detail)
     holding = {number: min(_count(counts, f"t{number}"), chunks) for number, _ in enumerate(wanted)}
     telling = {number: term for number, term in enumerate(wanted) if tells(holding[number], chunks)}
+    if not telling:
+        return ()
     weights = {term: weight(holding[number], chunks) for number, term in telling.items()}
     listed = _at(_at(answer, "hits", dict), "hits", list)
     candidates = [_candidate(hit, telling) for hit in listed]
@@ -160,9 +181,9 @@ def _expect_whole(answer: Json) -> None:
     if _at(answer, "timed_out", bool):
         raise Misunderstood("partial: the search timed out in the engine")
     shards = _at(answer, "_shards", dict)
-    if failed := _at(shards, "failed", int):
-        total = _at(shards, "total", int)
-        raise Misunderstood(f"partial: {failed} of {total} shards failed")
+    total, answered = _at(shards, "total", int), _at(shards, "successful", int)
+    if answered != total or _at(shards, "failed", int):
+        raise Misunderstood(f"partial: {answered} of {total} shards answered")
 
 
 def _candidate(told: object, wanted: Mapping[int, str]) -> Candidate:
@@ -187,7 +208,14 @@ def _candidate(told: object, wanted: Mapping[int, str]) -> Candidate:
 
 
 def _count(buckets: Json, name: str) -> int:
-    return _at(_at(buckets, name, dict), "doc_count", int)
+    return _natural(_at(buckets, name, dict), "doc_count")
+
+
+def _natural(told: Json, key: str) -> int:
+    number = _at(told, key, int)
+    if number < 0:
+        raise Misunderstood(f"{key} is no count")
+    return number
 
 
 def _or_none(told: Json, key: str) -> str | None:

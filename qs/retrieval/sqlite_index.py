@@ -112,8 +112,12 @@ class SqliteIndex:
 
     async def aclose(self) -> None:
         """Close the idle connections; a search still running closes its own when it ends."""
+        self._closed = True
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        """Also when the file is gone: an open connection would stand in the way of a new one."""
         with self._lock:
-            self._closed = True
             idle, self._idle = self._idle, []
         for reader in idle:
             reader.connection.close()
@@ -150,6 +154,7 @@ class SqliteIndex:
         try:
             status = self.path.stat()
         except OSError as error:
+            self._close_idle()
             detail = f"{os.strerror(error.errno or 0)}: {REINGEST_HINT}"
             raise self._fault(ReasonCode.RAG_INDEX_NOT_READY, detail) from error
         file = (status.st_dev, status.st_ino)

@@ -1,11 +1,13 @@
 """`python -m qs.store`: the store's version, copies of what is kept, and what is kept no longer.
 
 Settings come from the environment, as the query service's do. Exit status: 0 when it is done; 1
-when it could not be, said in one line; 2 for wrong arguments or settings; 130 after Ctrl-C.
+when it could not be, said in one line; 2 for wrong arguments or settings; 130 after Ctrl-C or
+SIGTERM, which leave nothing running that was started here.
 """
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +19,7 @@ import trio
 
 from hop.settings import SettingsError, load
 from qs.config import QueryServiceSettings
-from qs.store.backup import BackupFault, copy_file, dump, load_dump
+from qs.store.backup import BackupFault, Told, copy_file, dump, load_dump
 from qs.store.database import Database
 from qs.store.kept import DAY_MS, wall_clock_ms
 from qs.store.migrate import Version, migrate, version_of
@@ -26,6 +28,7 @@ from qs.store.sql_store import SqlStore
 
 INTERRUPTED: Final = 130
 _STORE_FILE, _STORE_DUMP, _INDEX_FILE = "store.sqlite3", "store.sql", "index.sqlite3"
+_NOT_MADE: Final = "not made yet; it is, when the query service starts"
 Settings = QueryServiceSettings
 Asked = argparse.Namespace
 
@@ -52,16 +55,29 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _status(settings: Settings, _: Asked) -> None:
     database = Database.at(settings.store_url)
-    if database.is_file and not database.path.exists():
-        print(f"{database.name}: not made yet; it is, when the query service starts")
+    if not _is_made(database):
+        print(f"{database.name}: {_NOT_MADE}")
         return
     with closing(database):
         print(_told(database, version_of(database)))
 
 
+def _is_made(database: Database) -> bool:
+    """Whether the store is there; StoreFault where that cannot be seen."""
+    if database.is_file:
+        return database.path.exists()  # opened, it would be made
+    with closing(database):
+        return version_of(database).current is not None
+
+
 def _upgrade(settings: Settings, asked: Asked) -> None:
     with closing(Database.at(settings.store_url)) as database:
         print(_told(database, migrate(database, asked.version)))
+
+
+def _downgrade(settings: Settings, asked: Asked) -> None:
+    with closing(Database.at(settings.store_url)) as database:
+        print(_told(database, migrate(database, asked.version, down=True)))
 
 
 def _told(database: Database, version: Version) -> str:
@@ -73,6 +89,8 @@ def _purge(settings: Settings, asked: Asked) -> None:
     if not days:
         raise StoreFault("QS_RETENTION_DAYS is 0, which keeps everything: give --days")
     with closing(Database.at(settings.store_url)) as database:
+        if not _is_made(database):
+            raise StoreFault(f"{database.name}: {_NOT_MADE}")
         purged = trio.run(SqlStore(database).purge, wall_clock_ms() - days * DAY_MS)
     print(f"{purged} conversations, unused for {days} days, are deleted")
 
@@ -81,23 +99,34 @@ def _backup(settings: Settings, asked: Asked) -> None:
     folder = Path(asked.folder or f"var/backups/{time.strftime('%Y-%m-%d-%H%M%S')}")
     if folder.exists() and any(folder.iterdir()):
         raise BackupFault(f"{folder} is not empty: a copy is never written over another")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     database, index = Database.at(settings.store_url), Path(settings.index_path)
-    if not database.is_file:
-        dump(database, folder / _STORE_DUMP)
-        print(f"{database.name}: {_size(folder / _STORE_DUMP)}")
-    elif database.path.exists():
-        copy_file(database.path, folder / _STORE_FILE)
-        print(f"{database.name}: {_size(folder / _STORE_FILE)}")
-    if index.exists():
-        copy_file(index, folder / _INDEX_FILE)
-        print(f"index {index}: {_size(folder / _INDEX_FILE)}")
-    if not any(folder.iterdir()):
-        folder.rmdir()
+    is_made = _is_made(database)
+    if not is_made and not index.exists():
         raise BackupFault("there is neither a store nor an index yet")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    umask = os.umask(0o077)  # a copy holds what people have asked, whoever may see its folder
+    try:
+        if is_made:
+            _copy_store(database, folder)
+        if index.exists():
+            copy_file(index, folder / _INDEX_FILE, _shown("index"))
+            print(f"index {index}: {_size(folder / _INDEX_FILE)}")
+    finally:
+        os.umask(umask)
+        if not any(folder.iterdir()):
+            folder.rmdir()
     if waiting := list(Path(settings.spool_dir).glob("*/*.turn")):
         print(f"not in it: {len(waiting)} turns that are still in {settings.spool_dir}")
     print(f"the copy is in {folder}")
+
+
+def _copy_store(database: Database, folder: Path) -> None:
+    copy = folder / (_STORE_FILE if database.is_file else _STORE_DUMP)
+    if database.is_file:
+        copy_file(database.path, copy, _shown("store"))
+    else:
+        dump(database, copy)
+    print(f"{database.name}: {_size(copy)}")
 
 
 def _restore(settings: Settings, asked: Asked) -> None:
@@ -108,16 +137,26 @@ def _restore(settings: Settings, asked: Asked) -> None:
         raise BackupFault(f"{folder} has neither {name} nor {_INDEX_FILE}")
     if kept.exists():
         if database.is_file:
-            with closing(Database.at(f"sqlite:///{kept}")) as copied:
-                version_of(copied)  # refuses what is not ours, or newer
-            copy_file(kept, database.path)
+            version_of(Database.to_look_at(kept))  # refuses what is not ours, or newer
+            copy_file(kept, database.path, _shown("store"))
         else:
             load_dump(database, kept)
         with closing(database):
             print(_told(database, migrate(database)))
     if index.exists():
-        copy_file(index, Path(settings.index_path))
+        copy_file(index, Path(settings.index_path), _shown("index"))
         print(f"index {settings.index_path}: restored")
+
+
+def _shown(what: str) -> Told:
+    """On a terminal: how far the copy has come."""
+
+    def told(left: int, of: int) -> None:
+        if sys.stderr.isatty():
+            done = f"\r{what}: {100 * (of - left) // max(of, 1)} %"
+            print(done, end="" if left else "\n", file=sys.stderr, flush=True)
+
+    return told
 
 
 def _size(path: Path) -> str:
@@ -141,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     command("status", "print the store's version", _status)
     up = command("upgrade", "bring the store up to this program's version", _upgrade)
     up.add_argument("version", metavar="VERSION", nargs="?", default="head")
-    down = command("downgrade", "take the store back to an older version", _upgrade)
+    down = command("downgrade", "take the store back to an older version", _downgrade)
     down.add_argument(
         "version",
         metavar="VERSION",
@@ -165,4 +204,5 @@ def _days(text: str) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:], os.environ))

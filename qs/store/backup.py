@@ -14,7 +14,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -24,35 +24,49 @@ from qs.store.migrate import VERSION_TABLE
 from qs.store.tables import metadata
 
 _PAGES_AT_ONCE: Final = 1_000
+_PAUSE_S: Final = 0.01
 _WAIT_S: Final = 10.0
 _DUMPERS: Final = ("mariadb-dump", "mysqldump")
 _CLIENTS: Final = ("mariadb", "mysql")
+Told = Callable[[int, int], None]
 
 
 class BackupFault(Exception):
     """There is no copy, or it cannot be put back; the message says why."""
 
 
-def copy_file(source: Path, target: Path) -> None:
-    """Copy a SQLite file over `target`, which is made where it is missing. Raises BackupFault."""
+def copy_file(source: Path, target: Path, told: Told = lambda _left, _all: None) -> None:
+    """Copy a SQLite file to `target`: a new file, or over the content of one that may be in use.
+
+    `told` hears now and then how many pages are left, and of how many. Raises BackupFault.
+    """
     if not source.is_file():
         raise BackupFault(f"{source} does not exist")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    made_here = not target.exists()
     try:
-        with closing(_open(source)) as read, closing(_open(target)) as written:
-            read.execute("PRAGMA schema_version")  # it says here if it is no database
-            read.backup(written, pages=_PAGES_AT_ONCE, sleep=0.01)
-            # A copy stands alone: all of it in its one file.
-            if made_here:
-                written.execute("PRAGMA journal_mode = DELETE")
-    except BaseException as error:
-        if made_here:
-            for leftover in (target, *_beside(target)):
-                leftover.unlink(missing_ok=True)
-        if isinstance(error, sqlite3.Error | OSError):
-            raise BackupFault(f"{source} to {target}: {error}") from error
-        raise
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            return _copy_pages(source, target, told)
+        with _whole(target) as part:
+            _copy_pages(source, part, told)
+            with closing(_open(part)) as alone:  # all of it in its one file
+                alone.execute("PRAGMA journal_mode = DELETE")
+    except (sqlite3.Error, OSError) as error:
+        raise BackupFault(f"{source} to {target}: {error}") from error
+
+
+def _copy_pages(source: Path, target: Path, told: Told) -> None:
+    with closing(_open(source)) as read, closing(_open(target)) as written:
+        # One moment of the source, held: else every write to it would begin the copy again. It says
+        # here, too, if it is no database.
+        read.execute("BEGIN")
+        if not read.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            raise BackupFault(f"{source} has nothing in it: it is no whole copy")
+        read.backup(
+            written,
+            pages=_PAGES_AT_ONCE,
+            sleep=_PAUSE_S,
+            progress=lambda _status, left, of: told(left, of),
+        )
 
 
 def dump(database: Database, target: Path) -> None:
@@ -63,6 +77,7 @@ def dump(database: Database, target: Path) -> None:
     with _whole(target) as part, part.open("xb") as out:
         command = [_tool(_DUMPERS), *_server(database), *options, str(database.url.database)]
         _run([*command, *tables], database, stdout=out)
+        os.fsync(out.fileno())
 
 
 def load_dump(database: Database, source: Path) -> None:
@@ -79,15 +94,11 @@ def _open(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
 
 
-def _beside(path: Path) -> list[Path]:
-    return [path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal")]
-
-
 @contextmanager
 def _whole(target: Path) -> Iterator[Path]:
     """A place to write a file, which gets its name only when it is whole."""
     part = target.with_name(f"{target.name}.part")
-    part.unlink(missing_ok=True)
+    _forget(part)
     try:
         yield part
         part.replace(target)
@@ -95,7 +106,12 @@ def _whole(target: Path) -> Iterator[Path]:
         raise BackupFault(f"{target}: {error.strerror}") from error
     finally:
         with suppress(OSError):
-            part.unlink(missing_ok=True)
+            _forget(part)
+
+
+def _forget(part: Path) -> None:
+    for name in (part.name, *(part.name + end for end in ("-wal", "-shm", "-journal"))):
+        part.with_name(name).unlink(missing_ok=True)
 
 
 def _tool(names: Sequence[str]) -> str:

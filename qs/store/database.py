@@ -11,18 +11,20 @@ replaced unseen.
 """
 
 import sqlite3
+import struct
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Final, Protocol, cast
+from urllib.parse import quote
 
 import pymysql  # type: ignore[import-untyped]  # it ships no types
 import sqlalchemy as sa
 from attrs import define, field
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from qs.store.port import StoreFault, StoreRefused
 
@@ -32,7 +34,18 @@ _CONNECT_S: Final = 2
 # A thread that waits for a server which has vanished is held no longer than this.
 _SILENCE_S: Final = 15
 _KILL_S: Final = 1
+_STOP_AGAIN_S: Final = 0.1
+_STOPS_MAX: Final = 10
 _WRITES: Final = "writes"
+# What the driver raises where its server's first words are somebody else's.
+_FALLS_OVER: Final = (
+    AssertionError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 _MYSQL: Final[Mapping[str, object]] = {
     "charset": "utf8mb4",
     "connect_timeout": _CONNECT_S,
@@ -65,6 +78,7 @@ class Asking:
     _database: "Database"
     _dbapi: _Dbapi | None = field(default=None, init=False)
     _left: bool = field(default=False, init=False)
+    _ended: Event = field(factory=Event, init=False)
     _lock: Lock = field(factory=Lock, init=False)
 
     def begin(self, connection: Connection) -> None:
@@ -77,6 +91,7 @@ class Asking:
         """The connection is somebody else's now."""
         with self._lock:
             self._dbapi = None
+        self._ended.set()
 
     def leave(self) -> bool:
         """Let nothing begin any more; whether something has begun, which `stop` has to end.
@@ -87,10 +102,17 @@ class Asking:
         return self._dbapi is not None
 
     def stop(self) -> None:
-        """End it wherever it is; nothing happens when it has ended. Blocks."""
-        with self._lock:
-            if self._dbapi is not None:
+        """End it wherever it is; nothing happens when it has ended. Blocks.
+
+        It is said again until it is heard: between two statements nobody listens.
+        """
+        for _ in range(_STOPS_MAX):
+            with self._lock:
+                if self._dbapi is None:
+                    return
                 self._database.stop(self._dbapi)
+            if self._ended.wait(_STOP_AGAIN_S):
+                return
 
 
 @define
@@ -107,6 +129,18 @@ class Database:
         if parsed.get_backend_name() == "sqlite":
             return cls(parsed, _sqlite(parsed))
         return cls(parsed, _mysql(parsed))
+
+    @classmethod
+    def to_look_at(cls, path: Path) -> "Database":
+        """A SQLite file of which nothing is changed, not even how it is kept."""
+        place = f"file:{quote(str(path.absolute()))}?mode=ro"
+        engine = sa.create_engine(
+            "sqlite://",
+            creator=lambda: sqlite3.connect(place, uri=True),
+            poolclass=NullPool,
+            hide_parameters=True,
+        )
+        return cls(URL.create("sqlite", database=str(path)), engine)
 
     @property
     def is_file(self) -> bool:
@@ -142,7 +176,7 @@ class Database:
     ) -> Iterator[Connection]:
         """A connection in one transaction. Raises StoreFault, whatever fails in it."""
         asking = asking or self.asking()
-        with self._foreign_faults(), self.engine.connect() as plain:
+        with self._foreign_faults(), self._connected() as plain:
             connection = plain.execution_options(**{_WRITES: writes})
             try:
                 asking.begin(connection)
@@ -159,12 +193,31 @@ class Database:
         place, options = self.engine.dialect.create_connect_args(self.url)
         limits = {"connect_timeout": _KILL_S, "read_timeout": _KILL_S}
         options = {**options, **_MYSQL, **limits}
-        with suppress(pymysql.Error, OSError), pymysql.connect(*place, **options) as second:
+        with (
+            suppress(pymysql.Error, OSError, *_FALLS_OVER),
+            pymysql.connect(*place, **options) as second,
+        ):
             second.query(f"KILL QUERY {dbapi.thread_id():d}")
+
+    def overwrite(self) -> None:
+        """Take out of SQLite's log what was deleted from its file, unless somebody is reading."""
+        if self.is_file:
+            with (
+                self._foreign_faults(),
+                closing(self.engine.raw_connection()) as connection,
+                suppress(sqlite3.Error),
+            ):
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close the idle connections; one still used is closed when it is given back."""
         self.engine.dispose()
+
+    def _connected(self) -> Connection:
+        try:
+            return self.engine.connect()
+        except _FALLS_OVER as error:
+            raise StoreFault(f"{self.name}: no database answers there: {error}") from error
 
     @contextmanager
     def _foreign_faults(self) -> Iterator[None]:

@@ -39,7 +39,7 @@ from qs.store.spool import Spool
 from qs.store.waiting import Ready
 
 _TURN_HEX: Final = 32
-_AT_ONCE: Final = 50  # turns in one transaction
+_AT_ONCE: Final = 50  # turns in one transaction, at most
 _PAUSE_S: Final = (0.1, 5.0)  # after a first failure, and at most
 _ADOPT_S: Final = 60.0
 _PURGE_S: Final = 3_600.0
@@ -63,6 +63,7 @@ class Kept:
     _last_asked_ms: int = field(default=0, init=False)
     _prepared: bool = field(default=False, init=False)
     _down: str | None = field(default=None, init=False)  # why the store takes nothing just now
+    _at_once: int = field(default=_AT_ONCE, init=False)
     _arrived: trio.Event = field(factory=trio.Event, init=False)
     _moving: trio.Lock = field(factory=trio.Lock, init=False)
     _empty: trio.Event = field(factory=trio.Event, init=False)
@@ -100,7 +101,7 @@ class Kept:
         """The session with its newest turns, those in the spool among them."""
         opening = self._spool.waiting.opening.get(session_id)
         if opening is not None and opening.owner != owner:
-            return None
+            opening = None  # and on as for any other that is not there
         # The spool first: what is moved meanwhile is then found twice, not missed.
         here = [
             turn
@@ -155,7 +156,7 @@ class Kept:
         """At start: the store's version, and what an earlier life has left in the spool.
 
         Raises StoreRefused where the store is not for this program; whatever else fails is only
-        logged, and tried again while turns wait.
+        logged, and tried again until it works.
         """
         await self._adopt()
         try:
@@ -188,8 +189,9 @@ class Kept:
     async def _move_on(self) -> None:
         pause_s, longest_s = _PAUSE_S
         while True:
-            batch = self._spool.waiting.next(_AT_ONCE)
-            if not batch:
+            batch = self._spool.waiting.next(self._at_once)
+            # A store that is down is tried without a turn too: `/ready` says so as long as it is.
+            if not batch and self._down is None:
                 self._empty.set()
                 await self._arrived.wait()
                 self._arrived, self._empty = trio.Event(), trio.Event()
@@ -198,10 +200,13 @@ class Kept:
                 await self._move(batch)
             except (StoreFault, OSError) as fault:
                 self._failed(fault)
+                # It may be that so many cannot be stored in its time.
+                self._at_once = max(1, self._at_once // 2)
                 await trio.sleep(pause_s)
                 pause_s = min(2 * pause_s, longest_s)
             else:
                 self._worked()
+                self._at_once = min(_AT_ONCE, 2 * self._at_once)
                 pause_s = _PAUSE_S[0]
 
     async def _move(self, batch: list[Ready]) -> None:

@@ -43,5 +43,7 @@ def _once(turns: list[KeptTurn]) -> tuple[KeptTurn, ...]:
         before = kept.get(turn.asked.request_id)
         if before is None or supersedes(turn.ended.status, before.ended.status):
             kept[turn.asked.request_id] = turn
+        elif turn.feedback is not None:
+            kept[turn.asked.request_id] = attrs.evolve(before, feedback=turn.feedback)
     newest_first = sorted(kept.values(), key=lambda one: one.asked.asked_ms, reverse=True)
     return tuple(newest_first)

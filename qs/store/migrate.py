@@ -18,7 +18,6 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
-from alembic.util.exc import CommandError
 from attrs import frozen
 from sqlalchemy.engine import Connection
 
@@ -47,14 +46,23 @@ def version_of(database: Database) -> Version:
         return _version(database, connection)
 
 
-def migrate(database: Database, target: str = "head") -> Version:
-    """Bring the store to `target`: a version, `head` or `base`. Raises StoreFault, StoreRefused."""
+def migrate(database: Database, target: str = "head", *, down: bool = False) -> Version:
+    """Bring the store to `target`: a version, `head` or `base`. Raises StoreFault, StoreRefused.
+
+    Refused where it would go the other way: what an older version cannot hold is deleted.
+    """
+    wanted = _resolved(target)
     database.make_room()
     with _alone(database), database.transaction(writes=True) as connection:
         before = _version(database, connection)
-        wanted = _resolved(target)
         if before.current != wanted:
-            _run(connection, before.current, wanted)
+            if down is not _older(wanted, before.current):
+                way = "an upgrade" if down else "a downgrade"
+                raise StoreRefused(
+                    f"{database.name} is of version {before.current or 'none'}: "
+                    f"from there to {wanted or 'none'} is {way}"
+                )
+            _run(connection, before.current, wanted, down=down)
         return _version(database, connection)
 
 
@@ -63,24 +71,27 @@ def _scripts() -> ScriptDirectory:
 
 
 def _resolved(target: str) -> str | None:
+    scripts = _scripts()
     if target == "base":
         return None
-    try:
-        script = _scripts().get_revision(target)
-    except CommandError:
-        raise StoreRefused(f"there is no version {target!r}") from None
-    assert script is not None
-    return script.revision
+    if target == "head":
+        return scripts.get_current_head()
+    if target not in {script.revision for script in _steps(scripts)}:
+        raise StoreRefused(f"there is no version {target!r}")
+    return target
 
 
-def _run(connection: Connection, current: str | None, wanted: str | None) -> None:
+def _older(one: str | None, other: str | None) -> bool:
+    return (one or "") < (other or "")  # versions sort by name
+
+
+def _run(connection: Connection, current: str | None, wanted: str | None, *, down: bool) -> None:
     scripts = _scripts()
-    up = wanted is not None and (current is None or wanted > current)  # versions sort by name
 
     def steps(_: object, __: MigrationContext) -> object:
-        if up:
-            return scripts._upgrade_revs(wanted or "head", current or "base")
-        return scripts._downgrade_revs(wanted or "base", current)
+        if down:
+            return scripts._downgrade_revs(wanted or "base", current)
+        return scripts._upgrade_revs(wanted or "head", current or "base")
 
     with EnvironmentContext(Config(), scripts, fn=steps, destination_rev=wanted) as environment:
         # The connection is in a transaction already, which Alembic leaves to us.

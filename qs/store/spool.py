@@ -10,11 +10,15 @@ answered all the same, and the next one tries the disk anew. Of its text no more
 `TEXT_HELD_BYTES` are held in memory; text that does not end well is cut out of the file at once.
 """
 
+import errno
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import attrs
+import trio
 from attrs import define, field
 
 from contracts.chat import Source
@@ -45,6 +49,7 @@ class SpooledTurn:
     _text_from: int | None = field(default=None, init=False)
     ended: bool = field(default=False, init=False)
     _over: bool = field(default=False, init=False)  # handed over, lost or erased
+    _at_work: trio.Lock = field(factory=trio.Lock, init=False)  # an eraser comes from elsewhere
 
     @property
     def name(self) -> str:
@@ -76,32 +81,37 @@ class SpooledTurn:
         """It ended as it was told: from here on it waits for the store."""
         if self.ended and not self._over:
             self._over = True
-            os.close(self._file)
-            self._file = -1
+            self._close()
             self._spool.turn_ended(Ready(self.name, attrs.evolve(self.asked, question="")))
 
     async def withdraw(self) -> None:
         """Its text is nowhere any more."""
-        at, self._text_from = self._text_from, None
+        at = self._text_from
         if at is None:
             return
         if at >= self._written:
             del self._unwritten[at - self._written :]
-            return
-        self._unwritten.clear()
-        await self._do(lambda: self._cut(at))
+        else:
+            self._unwritten.clear()
+            await self._do(lambda: self._cut(at))
+        self._text_from = None  # not before: whoever is cancelled in between comes back for it
 
     def give_up(self) -> None:
         """It must have ended by now; where it has not, it is lost."""
         if not self._over:
             self._over = True
+            self._close()
             self._spool.turn_lost(self.asked, "its end could not be written in time")
 
     async def erase(self) -> None:
         """Nothing of it is kept, however it ends."""
-        if not self._over:
+        async with self._at_work:
+            if self._over:
+                return
             self._over = True
-            await self._spool.run_blocking(self._remove)
+            # Half erased it would be nobody's, and come back when the next program starts.
+            with trio.CancelScope(shield=True):
+                await self._spool.run_blocking(self._remove)
 
     async def open(self) -> None:
         """Write the question."""
@@ -117,22 +127,30 @@ class SpooledTurn:
 
     async def _do(self, work: Callable[[], None]) -> None:
         """Work on the file; where that fails the turn is lost."""
-        if self._over:
-            return
-        try:
-            await self._spool.run_blocking(work)
-        except OSError as error:
-            self._over = True
-            self._unwritten.clear()
-            await self._spool.run_blocking(self._remove)
-            self._spool.turn_lost(self.asked, error.strerror or str(error))
+
+        def all_or_nothing() -> None:
+            try:
+                work()
+            except OSError:
+                self._remove()
+                raise
+
+        async with self._at_work:
+            if self._over:
+                return
+            try:
+                await self._spool.run_blocking(all_or_nothing)
+            except OSError as error:
+                self._over = True
+                self._unwritten.clear()
+                self._spool.turn_lost(self.asked, error.strerror or str(error))
 
     def _create(self) -> None:
         folder = self._spool.folder
         try:
             self._file = os.open(folder.path(self.name), _NEW, 0o600)
         except FileNotFoundError:  # not made yet, or deleted under us
-            self._spool.enter()
+            self._spool.make_folder()
             self._file = os.open(folder.path(self.name), _NEW, 0o600)
         self._write()
 
@@ -152,14 +170,15 @@ class SpooledTurn:
         self._spool.sync(self._file)
         self._spool.sync_folder()
 
-    def _remove(self) -> None:
+    def _close(self) -> None:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
-        try:
+
+    def _remove(self) -> None:
+        self._close()
+        with suppress(OSError):
             self._spool.folder.path(self.name).unlink(missing_ok=True)
-        except OSError:
-            return
 
 
 @define(eq=False)
@@ -185,22 +204,22 @@ class Spool:
         self.waiting.begun(asked)
         if asked.opens:
             self._opening[asked.session_id] = turn
-        await turn.open()
+        try:
+            await turn.open()
+        except BaseException:  # its asker has left, and nothing was begun
+            self._not_opening(asked)
+            raise
         return turn
 
     async def adopt(self) -> None:
         """Take over what programs that have ended left. Raises OSError."""
 
-        def look() -> list[Ready]:
-            self.enter()
-            read = [ready for name in self._found if (ready := self._ready(name))]
-            self._found.clear()
-            return read
-
-        adopted = await self.run_blocking(look)
+        adopted, faults = await self.run_blocking(self._take_over)
         self.waiting.adopted(adopted)
         if adopted:
             self.on_ended()
+        for fault in faults:
+            raise fault
 
     async def read(self, ready: Ready) -> KeptTurn | None:
         """A turn that has ended; None where it has gone, or makes no sense and was set aside.
@@ -213,9 +232,14 @@ class Spool:
         """Add feedback to a turn that has ended, durable on return. Raises OSError."""
 
         def append() -> None:
-            file = os.open(self.folder.path(ready.name), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            path, line = self.folder.path(ready.name), line_of(feedback)
+            whole = path.read_bytes().rfind(b"\n") + 1  # what a kill has cut off was never written
+            file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             try:
-                os.write(file, line_of(feedback))
+                os.ftruncate(file, whole)
+                if os.pwrite(file, line, whole) < len(line):
+                    os.ftruncate(file, whole)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 self.sync(file)
             finally:
                 os.close(file)
@@ -230,25 +254,27 @@ class Spool:
             for ready in turns:
                 self.folder.path(ready.name).unlink(missing_ok=True)
 
+        # Only then: what is forgotten and still there would come back when the next program starts.
+        await self.run_blocking(unlink)
         for ready in turns:
             self.waiting.gone(ready)
-        await self.run_blocking(unlink)
 
     async def set_aside(self, ready: Ready) -> None:
         """Keep a turn that no store takes where only a person looks. Raises OSError."""
-        self.waiting.gone(ready)
         await self.run_blocking(lambda: self._set_aside(ready.name))
+        self.waiting.gone(ready)
 
     async def erase(self, session_id: str, owner: str) -> bool:
         """Delete all of a session that is here; whether there was anything. Raises OSError."""
+        opening = self._opening.get(session_id)
+        mine = opening if opening and opening.asked.owner == owner else None
+        if mine:
+            await mine.erase()
+            self._not_opening(mine.asked)
+        # Only now: what was opening may have ended meanwhile.
         ready = self.waiting.of_session(session_id, owner)
         await self.remove(ready)
-        opening = self._opening.get(session_id)
-        if opening is None or opening.asked.owner != owner:
-            return bool(ready)
-        self._not_opening(opening.asked)
-        await opening.erase()
-        return True
+        return bool(mine or ready)
 
     async def leave(self) -> None:
         """Let go of the folder."""
@@ -268,17 +294,40 @@ class Spool:
         self.last_lost = why
         self.on_lost(why)
 
-    def enter(self) -> None:
-        """Make the folder; blocking. Raises OSError."""
-        self._found += self.folder.enter()
+    def make_folder(self) -> None:
+        """Make the folder where there is none, durably; blocking. Raises OSError."""
+        if self.folder.make():
+            for made in (self.folder.place, self.folder.place.parent):
+                self._sync_at(made)
 
     def sync_folder(self) -> None:
         """Make the names of the files durable; blocking."""
-        folder = os.open(self.folder.path(""), os.O_RDONLY | os.O_CLOEXEC)
+        self._sync_at(self.folder.path(""))
+
+    def _sync_at(self, path: Path) -> None:
+        folder = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self.sync(folder)
         finally:
             os.close(folder)
+
+    def _take_over(self) -> tuple[list[Ready], list[OSError]]:
+        """What others left; what cannot be had now is looked for again the next time."""
+        self.make_folder()
+        faults: list[OSError] = []
+        try:
+            self.folder.take_over(self._found)
+        except OSError as error:
+            faults.append(error)
+        names, self._found = self._found, []
+        adopted = []
+        for name in names:
+            try:
+                adopted.append(self._ready(name))
+            except OSError as error:
+                self._found.append(name)
+                faults.append(error)
+        return [ready for ready in adopted if ready], faults
 
     def _not_opening(self, asked: Asked) -> None:
         if asked.opens:

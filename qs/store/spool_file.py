@@ -9,6 +9,7 @@ Pure: makes lines, and reads what a file holds. A last line without its end was 
 as never written; any other that cannot be read is a ContractViolation.
 """
 
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import Final
 
@@ -30,6 +31,11 @@ class Shown:
 
     sources: Sources
     content_hashes: tuple[str | None, ...]
+
+    def problems(self) -> Iterator[Violation]:
+        """They go together."""
+        if len(self.sources) != len(self.content_hashes):
+            yield Violation("$.content_hashes", "must be as many as the sources")
 
 
 Line = Asked | Shown | CitationsProved | Delta | Ended | Feedback

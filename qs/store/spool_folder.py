@@ -33,15 +33,30 @@ class SpoolFolder:
     own: Path | None = None
     _lock: int = field(default=-1, init=False)
 
-    def enter(self) -> list[str]:
-        """Make the folder where there is none, take over what others left; the turns' names."""
+    def make(self) -> bool:
+        """Make this program's folder where there is none; whether it was made."""
         self.place.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
         with _locked(self.place / _LOCK):
-            if self.own is None or not self.own.exists():
-                self._make()
-            assert self.own is not None
+            if self.own is not None and self.own.exists():
+                return False
+            self._make()
+            return True
+
+    def take_over(self, found: list[str]) -> None:
+        """Add to `found` the names of the turns that programs which have ended left.
+
+        One folder that cannot be had keeps nobody from the others; its OSError comes last.
+        """
+        fault: OSError | None = None
+        with _locked(self.place / _LOCK):
             others = [one for one in self.place.iterdir() if one.is_dir() and one != self.own]
-            return [name for other in others for name in self._take_over(other)]
+            for other in others:
+                try:
+                    self._take_over(other, found)
+                except OSError as error:
+                    fault = error
+        if fault is not None:
+            raise fault
 
     def path(self, name: str) -> Path:
         """Where a file of this program is."""
@@ -69,21 +84,20 @@ class SpoolFolder:
             os.close(self._lock)
         self.own, self._lock = made, lock
 
-    def _take_over(self, other: Path) -> list[str]:
-        """Move what a program that has ended left into our folder; the turns' names."""
+    def _take_over(self, other: Path, found: list[str]) -> None:
+        """Move what a program that has ended left into our folder."""
         assert self.own is not None
         lock = os.open(other / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return []
-        else:
-            left = sorted(one for one in other.iterdir() if one.name != _LOCK)
-            for one in left:
+            for one in sorted(one for one in other.iterdir() if one.name != _LOCK):
                 one.rename(self.own / one.name)
+                if one.suffix == TURN:
+                    found.append(one.name)
             (other / _LOCK).unlink()
             other.rmdir()
-            return [one.name for one in left if one.suffix == TURN]
+        except BlockingIOError:
+            return  # it runs
         finally:
             os.close(lock)
 

@@ -7,6 +7,7 @@ too, within a bound, and its connection serves the next.
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, TypeVar, cast
 
 import sqlalchemy as sa
@@ -41,8 +42,10 @@ from qs.store.rows import (
 from qs.store.tables import citations, feedback, sessions, sources, turns
 
 T = TypeVar("T")
-# How many sessions one transaction of a purge deletes: others get their turn in between.
-_PURGED_AT_ONCE: Final = 200
+# How many sessions one transaction of a purge deletes: others get their turn in between. 200 of
+# fifty turns with twenty sources each took SQLite more than the two seconds that it has.
+_PURGED_AT_ONCE: Final = 20
+_COUNTED_MAX: Final = 100_000
 
 
 def _threads(count: int) -> RunBlocking:
@@ -81,7 +84,10 @@ class SqlStore:
         one = sa.delete(sessions).where(
             sessions.c.session_id == session_id, sessions.c.owner == owner
         )
-        return await self._ask(lambda connection: _count(connection, one) > 0, writes=True)
+        erased = await self._ask(lambda connection: _count(connection, one) > 0, writes=True)
+        if erased:
+            await self._overwrite()
+        return erased
 
     async def rate(self, request_id: str, owner: str, feedback: Feedback) -> bool:
         """Keep feedback on a turn, in place of any before."""
@@ -96,21 +102,30 @@ class SqlStore:
             some = await self._ask(lambda c: _purge(c, unused_since_ms), writes=True)
             purged += some
             if some < _PURGED_AT_ONCE:
-                return purged
+                break
+        if purged:
+            await self._overwrite()
+        return purged
 
     async def check(self) -> StoreState:
-        """How many sessions are kept, or why that cannot be told."""
+        """How many sessions are kept, as far as that is soon counted, or why it cannot be told."""
+        some = sa.select(sessions.c.used_ms).limit(_COUNTED_MAX).subquery()
+        counted = sa.select(sa.func.count()).select_from(some)
         try:
-            many = await self._ask(
-                lambda c: c.execute(sa.select(sa.func.count()).select_from(sessions)).scalar_one()
-            )
+            many = await self._ask(lambda c: c.execute(counted).scalar_one())
         except StoreFault as fault:
             return StoreState(ok=False, detail=str(fault))
-        return StoreState(ok=True, detail=f"{many} sessions")
+        least = "" if many < _COUNTED_MAX else "at least "
+        return StoreState(ok=True, detail=f"{least}{many} sessions")
 
     async def aclose(self) -> None:
         """Close the idle connections; one in use closes when it has ended."""
         await self.run_stopping(self.database.close)
+
+    async def _overwrite(self) -> None:
+        """What was deleted is nowhere else; where it takes long it goes on by itself."""
+        with trio.move_on_after(CLEANUP_MS / 1000), suppress(StoreFault):
+            await self.run_blocking(self.database.overwrite)
 
     async def _ask(self, work: Callable[[Connection], T], *, writes: bool = False) -> T:
         asking = self.database.asking()
@@ -142,6 +157,8 @@ def _put(connection: Connection, turn: KeptTurn) -> None:
     if before is not None:
         stands = not supersedes(turn.ended.status, cast(TurnStatus, before.status))
         if stands or before.turn_id == asked.turn_id:
+            # It was given for the request, while this attempt was the last that was known here.
+            _give_if_newer(connection, before.turn_id, turn.feedback)
             return
         connection.execute(sa.delete(turns).where(turns.c.turn_id == before.turn_id))
     connection.execute(sa.insert(turns), turn_row(turn))
@@ -225,9 +242,19 @@ def _rate(connection: Connection, request_id: str, owner: str, given: Feedback) 
     turn_id = connection.execute(wanted.with_for_update()).scalar()
     if turn_id is None:
         return False
+    _give(connection, turn_id, given)
+    return True
+
+
+def _give(connection: Connection, turn_id: str, given: Feedback) -> None:
     connection.execute(sa.delete(feedback).where(feedback.c.turn_id == turn_id))
     connection.execute(sa.insert(feedback), feedback_row(turn_id, given))
-    return True
+
+
+def _give_if_newer(connection: Connection, turn_id: str, given: Feedback | None) -> None:
+    wanted = sa.select(feedback.c.given_ms).where(feedback.c.turn_id == turn_id)
+    if given is not None and (connection.execute(wanted).scalar() or 0) < given.given_ms:
+        _give(connection, turn_id, given)
 
 
 def _purge(connection: Connection, unused_since_ms: int) -> int:

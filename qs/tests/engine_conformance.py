@@ -169,7 +169,10 @@ class EngineConformance:
 
     def test_a_question_of_4000_characters_is_searched(self, filled: Engine) -> None:
         filler = " ".join(f"wort{number}" for number in range(1_000))
-        for long in (f"kernel {filler}", f"kernel {'検索語' * 1_400}", f"kernel {'(' * 4_000}"):
+        syllables = " ".join(f"{chr(0xAC00 + at)}{chr(0xB000 + at)}" for at in range(1_400))
+        apart = " ".join(chr(0x4E00 + at) for at in range(2_000))
+        longs = filler, syllables, apart, "検索語" * 1_400, "(" * 4_000, "😀" * 4_000
+        for long in (f"kernel {rest}" for rest in longs):
             hits = search(filled, long[:MESSAGE_CHARS])
             assert "Handbook › kernel" in titles(hits)
 

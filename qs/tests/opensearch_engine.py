@@ -1,5 +1,6 @@
 """An OpenSearch server as an engine under test, and the fake one behind real sockets."""
 
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -11,6 +12,7 @@ from attrs import define, field
 
 from fakes.opensearch_server.stage import FakeOpenSearch
 from hop.call import make_client
+from hop.pool import make_transport
 from qs.ingest.opensearch_client import OpenSearchClient
 from qs.ingest.opensearch_writer import open_alias
 from qs.ingest.port import IndexWriter
@@ -24,11 +26,12 @@ class OpenSearchEngine:
 
     url: str
     alias: str = "bsl"
+    trust: ssl.SSLContext | None = None  # None: whom the system trusts
 
     @contextmanager
     def client(self) -> Iterator[OpenSearchClient]:
         """A way to ask the server."""
-        with httpx.Client(trust_env=False) as http:
+        with httpx.Client(verify=self.trust or True, trust_env=False) as http:
             yield OpenSearchClient(http, self.url, sleep=lambda _: None)
 
     def writer(self) -> AbstractContextManager[IndexWriter]:
@@ -40,7 +43,8 @@ class OpenSearchEngine:
             yield open_alias(client, self.alias)
 
     def retriever(self) -> Retriever:
-        return OpenSearchIndex(make_client(), self.url, self.alias)
+        client = make_client(make_transport(trust=self.trust))
+        return OpenSearchIndex(client, self.url, self.alias)
 
     def delete(self) -> None:
         with self.client() as client:
@@ -58,6 +62,7 @@ class _Thread:
     """A fake server's own thread: where it listens, and what stops it."""
 
     server: FakeOpenSearch
+    tls: ssl.SSLContext | None
     listens: Event = field(factory=Event)
     port: int = 0
     stop: Callable[[], None] = lambda: None
@@ -66,21 +71,27 @@ class _Thread:
         token = trio.lowlevel.current_trio_token()
         async with trio.open_nursery() as nursery:
             self.stop = partial(token.run_sync_soon, nursery.cancel_scope.cancel)
-            serve = partial(trio.serve_tcp, self.server.serve, 0, host="127.0.0.1")
-            listeners = await nursery.start(serve)
+            listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
             self.port = listeners[0].socket.getsockname()[1]
+            nursery.start_soon(trio.serve_listeners, self._serve, listeners)
             self.listens.set()
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        if self.tls is None:
+            return await self.server.serve(stream)
+        secured = trio.SSLStream(stream, self.tls, server_side=True, https_compatible=True)
+        return await self.server.serve(secured)
 
 
 @contextmanager
-def served(server: FakeOpenSearch) -> Iterator[str]:
-    """The address of the fake server, which listens there meanwhile."""
-    inside = _Thread(server)
+def served(server: FakeOpenSearch, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """The address of the fake server, which listens there meanwhile; `tls`: behind TLS."""
+    inside = _Thread(server, tls)
     thread = Thread(target=trio.run, args=(inside.run,), daemon=True)
     thread.start()
     assert inside.listens.wait(10)
     try:
-        yield f"http://127.0.0.1:{inside.port}"
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{inside.port}"
     finally:
         inside.stop()
         thread.join(10)

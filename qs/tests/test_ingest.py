@@ -142,6 +142,30 @@ def test_the_last_good_copy_stays_when_a_file_or_folder_cannot_be_read(
     assert set(_ids(index)) == {"Red ones.", "Green.", "Brown.", "Violet."}
 
 
+def test_what_is_gone_is_removed_when_something_else_cannot_be_read(
+    root: Path, index: Path
+) -> None:
+    _write(root / "below", d="# Figs\n\nViolet.")
+    _ingest(root, index)
+    (root / "a.md").write_bytes(b"\xff")
+    (root / "below").rename(root / "a.md-more")
+    (root / "c.md").unlink()
+    assert _counts(_ingest(root, index)) == (1, 0, 1, 2)
+    assert set(_ids(index)) == {"Red ones.", "Green.", "Violet."}
+
+
+def test_everything_stays_when_the_root_itself_cannot_be_read(root: Path, index: Path) -> None:
+    _ingest(root, index)
+    before = _ids(index)
+    root.rename(root.parent / "unmounted")
+    summary = _ingest(root, index)
+    assert [(one.path, one.reason) for one in summary.skipped] == [
+        (".", "no such file or directory")
+    ]
+    assert summary.removed == 0
+    assert _ids(index) == before
+
+
 def test_a_file_that_changes_while_it_is_read_is_refused(root: Path) -> None:
     path = root / "a.md"
     with pytest.raises(FileFault, match="changed while it was read"), open_unchanging(path, None):
@@ -210,6 +234,17 @@ def test_links_are_followed_out_of_the_root_only_and_once(root: Path, tmp_path: 
     assert found == ["a.md", "b.md", "c.md", "x.md", "one/x.md"]
     assert [item.path for item in listed if isinstance(item, Skipped)] == ["two", "one/again"]
     assert [item.path for item in listed if isinstance(item, Ignored)] == ["twin.md"]
+
+
+def test_what_a_link_leads_to_is_read_once_when_it_was_on_the_way(
+    root: Path, tmp_path: Path
+) -> None:
+    outside = _write(tmp_path / "outside" / "", x="# X\n\nOutside.")
+    _write(outside / "inner", y="# Y\n\nInside it.")
+    (outside / "inner" / "again").symlink_to(outside / "inner", target_is_directory=True)
+    (root / "one").symlink_to(outside, target_is_directory=True)
+    found = [item.path for item in list_files(root) if isinstance(item, Found)]
+    assert found == ["a.md", "b.md", "c.md", "one/x.md", "one/inner/y.md"]
 
 
 def test_every_batch_before_a_kill_stays_and_the_next_ingest_completes(
@@ -306,6 +341,12 @@ def _damaged(root: Path, index: Path) -> None:
     index.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
 
 
+def _another_database(root: Path, index: Path) -> None:
+    index.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(index)) as other:
+        other.execute("CREATE TABLE precious (thing TEXT)")
+
+
 def _no_place(root: Path, index: Path) -> None:
     index.parent.touch()
 
@@ -320,6 +361,7 @@ REFUSED: tuple[tuple[Callable[[Path, Path], None], str], ...] = (
     (_nothing, "nothing to ingest"),
     (_unusable, "none of the documents"),
     (_not_an_index, "not an index of this program"),
+    (_another_database, "not an index of this program"),
     (_other_version, "index format 99"),
     (_damaged, "damaged"),
     (_no_place, "file exists"),
@@ -352,11 +394,24 @@ def test_the_command_says_one_line_when_the_folder_is_empty(
     assert told.err == f"ingest: nothing to ingest: no {KINDS} in {root}\n"
 
 
-def test_a_file_that_is_no_index_is_left_alone(root: Path, index: Path) -> None:
-    _not_an_index(root, index)
+@pytest.mark.parametrize("spoil", [_not_an_index, _another_database])
+def test_a_file_that_is_no_index_is_left_alone(
+    root: Path, index: Path, spoil: Callable[[Path, Path], None]
+) -> None:
+    spoil(root, index)
     before = index.read_bytes()
     assert main([str(root), "--index", str(index)], {}) == 1
     assert index.read_bytes() == before
+
+
+def test_the_command_refuses_a_folder_whose_name_is_no_text(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / os.fsdecode(b"\xff")
+    root.mkdir()
+    (root / "a.md").write_text("text")
+    assert main([str(root), "--index", str(index)], {}) == 1
+    assert "name is not printable" in capsys.readouterr().err
 
 
 def test_the_command_refuses_a_base_url_that_is_none(root: Path) -> None:

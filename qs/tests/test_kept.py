@@ -16,6 +16,7 @@ from trio.testing import MockClock
 
 from contracts.chat import Citation, Usage
 from contracts.events import CitationsProved, Delta, Done, Meta, failed, to_wire
+from contracts.framing import PROMPT_VERSION
 from contracts.reasons import NextAction, ReasonCode
 from harness.hop_stage import (
     SSE_HEAD,
@@ -130,7 +131,7 @@ async def test_answer_is_kept_with_all_it_rests_on(autojump_clock: MockClock) ->
         turn = await kitchen.the_turn()
     asked = turn.asked
     assert (asked.question, asked.request_id, asked.trace_id) == ("Why?", "r-1", "ab" * 16)
-    assert (asked.owner, asked.opens, asked.prompt_version) == ("", True, "1")
+    assert (asked.owner, asked.opens, asked.prompt_version) == ("", True, PROMPT_VERSION)
     assert len(asked.session_id) == 32
     ended = turn.ended
     assert (ended.status, ended.reason_code, ended.model) == ("ok", None, "m")
@@ -330,6 +331,44 @@ async def test_turn_that_no_store_takes_is_set_aside_and_the_others_are_stored(
         assert "turn refused" in kitchen.stage.out.getvalue()
 
 
+async def test_turns_are_stored_when_many_at_once_are_too_many_for_its_time(
+    autojump_clock: MockClock,
+) -> None:
+    class Slow(MemoryStore):
+        async def put(self, turns: object) -> None:
+            assert isinstance(turns, list)
+            if len(turns) > 3:
+                raise StoreFault("no answer within 2 s")
+            await super().put(turns)
+
+    kitchen = Kitchen(Slow())
+    opened = over(kitchen, FixedRetriever(HITS))
+    async with open_stage(
+        QueryServiceSettings, opened, upstream=Upstream(OK), environ=ENVIRON
+    ) as kitchen.stage:
+        kitchen.store.fault = DOWN
+        for number in range(30):
+            await kitchen.stage.post(ask(f"r-{number}"))
+        kitchen.store.fault = None
+        await trio.sleep(60)
+        assert len(kitchen.store.turns) == 30
+
+
+async def test_store_is_ready_again_when_it_was_down_at_the_start_and_nobody_asks(
+    autojump_clock: MockClock,
+) -> None:
+    kitchen = Kitchen(MemoryStore(fault=DOWN))
+    opened = over(kitchen, FixedRetriever(HITS))
+    async with open_stage(
+        QueryServiceSettings, opened, upstream=Upstream(OK), environ=ENVIRON
+    ) as kitchen.stage:
+        await trio.sleep(60)
+        assert (await kitchen.stage.client.get("http://hop/ready")).status_code == 503
+        kitchen.store.fault = None
+        await trio.sleep(6)
+        assert (await kitchen.stage.client.get("http://hop/ready")).status_code == 200
+
+
 # Reading what is kept.
 
 
@@ -378,6 +417,10 @@ async def test_session_is_there_while_its_first_turn_is_answered_and_for_its_own
                 assert transcript is not None
                 assert transcript.turns == ()
                 assert await kitchen.kept.read(session, "other", 5) is None
+                kitchen.store.fault = DOWN
+                for stranger, unknown in (("other", session), ("", "unknown")):
+                    with pytest.raises(StoreFault):
+                        await kitchen.kept.read(unknown, stranger, 5)
 
 
 async def test_turn_of_an_erased_session_stays_away_however_it_ends(

@@ -3,6 +3,7 @@
 Method: the fake server in memory, on a virtual clock; it fails row by row, and is asked again.
 """
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,6 +20,7 @@ from harness.net import MemoryNetwork
 from hop.call import make_client
 from qs.retrieval.opensearch_index import OpenSearchIndex, signed_in
 from qs.retrieval.opensearch_schema import CHUNK, definition
+from qs.retrieval.opensearch_wire import hits_of, search_body
 from qs.retrieval.port import RetrievalFault
 
 LIMIT_S = 1.5
@@ -148,3 +150,12 @@ async def test_an_alias_for_two_indices_is_not_ready() -> None:
         stage.server.befall("_mapping", row)
         state = await stage.index.check()
         assert (state.ok, "2 indices" in state.detail) == (False, True)
+
+
+async def test_nothing_is_found_when_every_word_stands_in_most_of_a_large_index() -> None:
+    async with _stage() as stage:
+        body = await stage.index._ask("POST", "_search", search_body("kernel", ["kernel"], 5))
+        told = json.loads(body)
+        buckets = told["aggregations"]["all"]["holding"]["buckets"]
+        buckets["chunks"]["doc_count"], buckets["t0"]["doc_count"] = 9_000, 8_000
+        assert hits_of(json.dumps(told).encode(), ["kernel"], 5) == ()

@@ -5,7 +5,7 @@ every request, and servers that are busy, broken or somebody else's.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -70,12 +70,12 @@ class _Server(httpx.BaseTransport):
         }
 
 
-def _write(root: Path, pages: Mapping[str, str]) -> Path:
+def _write(root: Path, pages: Mapping[str, str | bytes]) -> Path:
     root.mkdir(exist_ok=True)
     for page in root.iterdir():
         page.unlink()
     for name, text in pages.items():
-        (root / name).write_text(text, "utf-8")
+        (root / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     return root
 
 
@@ -94,31 +94,68 @@ def _killing_at(number: int, server: _Server) -> Callable[[httpx.Request], None]
     return before
 
 
+# What the folder holds when the next ingest comes; b"\xff": it cannot be read then.
+LATER: Mapping[str, Mapping[str, str | bytes]] = {
+    "changed again": AFTER,
+    "put back, but for one": {**BEFORE, "e.md": "# E\n\ncyan"},
+    "put back": BEFORE,
+    "the same still": CUT_OFF,
+    "in part not to be read": {**CUT_OFF, "a.md": b"\xff", "e.md": "# E\n\ncyan"},
+}
+
+
+@pytest.mark.parametrize("name", LATER)
 def test_nothing_is_twice_or_missing_when_an_ingest_is_killed_at_any_request(
-    tmp_path: Path,
+    name: str, tmp_path: Path
 ) -> None:
-    clean = _Server()
-    clean.ingest(_write(tmp_path / "docs", AFTER))
-    expected, number, killed = clean.searched(), 0, True
-    while killed:
-        number += 1
-        server = _Server()
-        server.ingest(_write(tmp_path / "docs", BEFORE))
-        before = server.searched()
-        server.before = _killing_at(number, server)
-        try:
-            server.ingest(_write(tmp_path / "docs", CUT_OFF))
-        except _Killed:
-            assert server.searched() in (before, _searched_when_whole(tmp_path, CUT_OFF))
-        else:
-            killed = False
-        server.before = lambda _: None
-        server.ingest(_write(tmp_path / "docs", AFTER))
-        assert server.searched() == expected, f"killed at request {number}"
+    docs, later = tmp_path / "docs", LATER[name]
+    whole = [_searched_when_whole(tmp_path, pages) for pages in (BEFORE, CUT_OFF, later)]
+    for number, server in enumerate(_killed_servers(docs), start=1):
+        server.ingest(_write(docs, later))
+        found = server.searched()
+        assert set(found) == set(later), f"killed at request {number}"
+        for path, content in found.items():
+            unread = isinstance(later[path], bytes)
+            expected = [one[path] for one in (whole[:2] if unread else whole[2:])]
+            assert content in expected, f"killed at request {number}"
     assert number > 15, "an ingest asks more often than that"
 
 
-def _searched_when_whole(folder: Path, pages: Mapping[str, str]) -> dict[str, list[str]]:
+def test_what_was_cut_off_stays_as_it_was_when_the_next_ingest_is_of_another_folder(
+    tmp_path: Path,
+) -> None:
+    docs, other = tmp_path / "docs", _write(tmp_path / "other", {"x.md": "# X\n\nviolet"})
+    whole = [_searched_when_whole(tmp_path, pages) for pages in (BEFORE, CUT_OFF)]
+    for number, server in enumerate(_killed_servers(docs), start=1):
+        server.ingest(other)
+        found = server.searched()
+        assert found.pop("x.md") == ["violet"]
+        for path in {**BEFORE, **CUT_OFF}:
+            states = [one.get(path) for one in whole]
+            assert found.get(path) in states, f"killed at request {number}"
+
+
+def _killed_servers(docs: Path) -> Iterator[_Server]:
+    """Servers whose second ingest was killed at its first request, its second, and so on."""
+    killed, number = True, 0
+    whole = _searched_when_whole(docs.parent, CUT_OFF)
+    while killed:
+        number += 1
+        server = _Server()
+        server.ingest(_write(docs, BEFORE))
+        before = server.searched()
+        server.before = _killing_at(number, server)
+        try:
+            server.ingest(_write(docs, CUT_OFF))
+        except _Killed:
+            assert server.searched() in (before, whole)
+        else:
+            killed = False
+        server.before = lambda _: None
+        yield server
+
+
+def _searched_when_whole(folder: Path, pages: Mapping[str, str | bytes]) -> dict[str, list[str]]:
     server = _Server()
     server.ingest(_write(folder / "docs", pages))
     return server.searched()
@@ -187,6 +224,13 @@ def test_a_busy_server_is_waited_for_and_then_said_to_be_busy(name: str, tmp_pat
     assert len(server.slept) == ATTEMPTS_MAX - 1
 
 
+class _Endless(httpx.SyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        for _ in range(80):
+            yield b" " * 1024**2
+        raise AssertionError("it was read to its end")
+
+
 def _breaks(_request: httpx.Request) -> httpx.Response:
     raise httpx.ReadError("reset")
 
@@ -196,6 +240,16 @@ ODD: Mapping[str, tuple[Callable[[httpx.Request], httpx.Response], str]] = {
     "a list": (lambda _: httpx.Response(200, json=[]), "not understood"),
     "an unknown alias": (lambda _: httpx.Response(200, json={"x": {}}), "not of this program"),
     "401": (lambda _: httpx.Response(401, text="Unauthorized"), "401 : Unauthorized"),
+    "an encoding nobody asked for": (
+        lambda _: httpx.Response(
+            200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip")
+        ),
+        "incorrect header check",
+    ),
+    "without end": (
+        lambda _: httpx.Response(200, stream=_Endless()),
+        "its answer is over 67108864 bytes",
+    ),
     "broken connections": (_breaks, "ReadError: reset"),
 }
 
@@ -259,7 +313,84 @@ def test_the_earlier_of_two_ingests_ends_when_a_later_one_writes() -> None:
     with pytest.raises(IndexFault, match="another ingest"):
         first.publish()
     later.publish()
-    assert set(server.searched()) == {"one", "two"}
+    assert set(server.searched()) == {"two"}, "who ended says so, and is to be run again"
+
+
+def test_an_ingest_ends_when_another_was_published_since_it_began() -> None:
+    server = _Server()
+    first, later = server.open(), server.open()
+    with later.transaction():
+        later.put("/root", "two", "1", [chunk("two", "two")])
+    later.publish()
+    with pytest.raises(IndexFault, match="another ingest"), first.transaction():
+        first.put("/root", "one", "1", [chunk("one", "one")])
+    assert set(server.searched()) == {"two"}
+    assert server.engine.aliases == {"bsl": "bsl-000001"}
+
+
+def test_an_answer_that_drips_is_given_up_after_its_time() -> None:
+    server, clock = _Server(), iter(range(10_000))
+    server.before = lambda _: httpx.Response(200, stream=_Dripping())
+    http = httpx.Client(transport=server)
+    client = OpenSearchClient(
+        http, "http://os", sleep=server.slept.append, now=lambda: next(clock) * 1.0
+    )
+    with pytest.raises(IndexFault, match="no whole answer in 120 s"):
+        client.ask("GET", "bsl")
+    assert server.asked == ATTEMPTS_MAX
+
+
+class _Dripping(httpx.SyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        yield from [b"{"] * 1_000
+
+
+def test_an_answer_that_is_lost_is_no_harm_whichever_it_is(tmp_path: Path) -> None:
+    expected, lost, number = _searched_when_whole(tmp_path, AFTER), True, 0
+    while lost:
+        number, lost, server = number + 1, False, _Server()
+        server.ingest(_write(tmp_path / "docs", BEFORE))
+        at = server.asked + number
+
+        def before(
+            request: httpx.Request, server: _Server = server, at: int = at
+        ) -> httpx.Response | None:
+            nonlocal lost
+            if server.asked != at:
+                return None
+            lost = True
+            server.engine.answer(request.method, request.url.raw_path.decode(), request.read())
+            raise httpx.ReadError("reset")
+
+        server.before = before
+        server.ingest(_write(tmp_path / "docs", AFTER))
+        assert server.searched() == expected, f"lost at request {number}"
+    assert number > 15, "an ingest asks more often than that"
+
+
+PARTS: Mapping[str, tuple[str, object]] = {
+    "a record that cannot be had": (
+        "_mget",
+        {"docs": [{"_id": "?", "error": {"type": "no_shard_available_action_exception"}}] * 3},
+    ),
+    "records that are not told of": ("_mget", {"docs": []}),
+    "a refresh of a part": ("_refresh", {"_shards": {"total": 2, "successful": 1, "failed": 1}}),
+    "a refresh of nobody knows what": ("_refresh", {"_shards": {}}),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_an_ingest_ends_and_changes_nothing_when_the_server_tells_a_part(
+    name: str, tmp_path: Path
+) -> None:
+    server = _Server()
+    server.ingest(_write(tmp_path / "docs", BEFORE))
+    before, (what, told) = server.searched(), PARTS[name]
+    server.before = lambda asked: httpx.Response(200, json=told) if what in asked.url.path else None
+    with pytest.raises(IndexFault):
+        server.ingest(_write(tmp_path / "docs", AFTER))
+    server.before = lambda _: None
+    assert server.searched() == before
 
 
 def test_an_index_in_the_aliass_place_is_left_alone() -> None:

@@ -3,6 +3,7 @@
 Method: small files made here, read as bytes; and files that are cut, changed or none at all.
 """
 
+from itertools import count
 from random import Random
 
 import pytest
@@ -63,6 +64,13 @@ def test_a_scan_has_no_sections() -> None:
 def test_a_file_of_too_many_pages_is_refused() -> None:
     with pytest.raises(FileFault, match=f"over {PAGES_MAX} pages"):
         read_pdf(pdf([()] * (PAGES_MAX + 1)), "long")
+
+
+def test_a_file_that_takes_too_long_is_refused_at_the_page_where_it_does() -> None:
+    made, slow, allowed = pdf([LINES] * 4), count(step=12.0), count(step=11.0)
+    with pytest.raises(FileFault, match="too long: 3 pages in 36 s"):
+        read_pdf(made, "heavy", lambda: next(slow))
+    assert len(read_pdf(pdf([LINES] * 3), "heavy", lambda: next(allowed)).sections) == 3
 
 
 @pytest.mark.parametrize("content", [b"", b"%PDF-1.7\n", b"not a PDF at all", b"\0" * 100])

@@ -3,13 +3,16 @@
 Method: small documents in, blocks of text out; and a few hostile ones that must end.
 """
 
+import time
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qs.ingest.html_reader import read_html
 from qs.ingest.markdown_reader import read_markdown
-from qs.ingest.page import Page
+from qs.ingest.page import HEADING_MAX_CHARS, Page
 from qs.ingest.readers import FORMATS, format_of, holds_records
 from qs.ingest.text_reader import read_text
 
@@ -128,6 +131,50 @@ def test_a_table_that_holds_the_page_is_read_as_the_page() -> None:
     page = read_html("<table><tr><td>menu<td><h1>Head</h1><p>text</table>", "file")
     assert page.title == "Head"
     assert _texts(page) == [["menu"], ["text"]]
+
+
+SOON_S = 5.0  # of a processor; where each part is looked at for each other one, it is over 10
+HOSTILE_HTML = {
+    "a list's number of 5,000 digits": f"<ol start={'9' * 5_000}><li>x</ol>",
+    "a row of 16,000 cells": f"<table><tr>{'<td>a' * 16_000}",
+    "headings inside headings": "<h1>a<div>" * 12_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_HTML)
+def test_hostile_html_is_some_page_soon(name: str) -> None:
+    began = time.process_time()
+    assert read_html(HOSTILE_HTML[name], "name").title
+    assert time.process_time() - began < SOON_S
+
+
+def test_markdowns_metadata_is_read_soon_when_its_title_is_full_of_blanks() -> None:
+    began = time.process_time()
+    title = read_markdown(f"---\ntitle: 'a{' ' * 32_000}b'\n---\ntext", "file").title
+    assert title == "a b"
+    assert time.process_time() - began < SOON_S
+
+
+@pytest.mark.parametrize(
+    ("read", "source"),
+    [
+        (read_html, "<h1>{}</h1><p>below"),
+        (read_markdown, "# {}\n\nbelow"),
+        (read_text, "{}\n====\nbelow"),
+    ],
+)
+def test_a_heading_without_end_is_text(read: Callable[[str, str], Page], source: str) -> None:
+    """It would stand, and be searched, in every chunk below it."""
+    page = read(source.format("word " * 400), "file")
+    assert page.title == "file"
+    assert [section.trail for section in page.sections] == [()]
+    assert sum(len(text) for text in _texts(page)[0]) == len("word " * 400) - 1 + len("below")
+
+
+def test_a_title_without_end_is_cut() -> None:
+    page = read_html(f"<title>{'word ' * 400}</title><p>text", "file")
+    assert len(page.title) == HEADING_MAX_CHARS
+    assert page.title.endswith("…")
 
 
 def test_html_ends_when_it_nests_without_end() -> None:

@@ -2,12 +2,15 @@
 
 import errno
 import os
+import resource
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 import pytest
+import trio
 
 from contracts.chat import Citation, Usage
 from contracts.events import CitationsProved, Delta, SourcesFound
@@ -15,11 +18,13 @@ from contracts.reasons import ReasonCode
 from contracts.strict_json import ContractViolation
 from harness.memory_store import inline
 from harness.store_laws import TEXTS, a_turn
+from qs.blocking import in_worker_threads
 from qs.store.port import Ended, Feedback, KeptTurn
 from qs.store.spool import TEXT_HELD_BYTES, Spool, SpooledTurn
 from qs.store.spool_file import asked_of, line_of, turn_of
 from qs.store.spool_folder import SpoolFolder
 
+T = TypeVar("T")
 TURN: Final = a_turn(1)
 OK: Final = TURN.ended
 GONE: Final = Ended("gone", ReasonCode.CLIENT_DISCONNECTED, None, None, {}, 5)
@@ -79,7 +84,8 @@ async def test_question_is_on_disk_when_the_turn_has_begun_and_all_of_it_durable
     turn = await told(spool)
     (file,) = disk.files()
     assert asked_of(file.read_bytes()) == TURN.asked
-    assert disk.synced == []
+    assert disk.synced == [b"folder"] * 2, "those that hold its folder"
+    disk.synced.clear()
     await turn.ends(OK)
     assert len(spool.waiting) == 0
     assert disk.synced[1:] == [b"folder"]
@@ -145,6 +151,17 @@ async def test_turn_ends_as_it_was_told_when_its_first_end_was_not(disk: Disk) -
     assert kept == attrs.evolve(TURN, ended=fallback, answer=None, citations=())
 
 
+async def test_text_is_nowhere_when_whoever_withdrew_it_was_cancelled_first(disk: Disk) -> None:
+    spool = disk.spool()
+    turn = await told(spool, TURN, "Sesame" * TEXT_HELD_BYTES)
+    with trio.CancelScope() as left:
+        left.cancel()
+        await turn.withdraw()
+    assert left.cancelled_caught
+    await ends(turn, GONE)
+    assert b"Sesame" not in disk.all_bytes()
+
+
 # What another life has left.
 
 
@@ -192,6 +209,18 @@ async def test_nothing_is_taken_over_when_its_program_still_runs(disk: Disk) -> 
     assert len(other.waiting) == 1, "what a program leaves behind is found by one that runs"
 
 
+async def test_others_are_taken_over_when_one_folder_cannot_be_had(disk: Disk) -> None:
+    for number in range(1, 6):
+        dead = disk.spool()
+        await ends(await told(dead, a_turn(number, opens=True)), OK)
+        await dead.leave()
+        (disk.place / f"{number}-nobody's" / "lock").mkdir(parents=True)
+    heir = disk.spool()
+    with pytest.raises(IsADirectoryError):
+        await heir.adopt()
+    assert len(heir.waiting) == 5
+
+
 @pytest.mark.parametrize("what", [b"", b"asked {}\n", b"\xff\xfe\n", b"ended {}\n", b"lock"])
 async def test_file_that_is_no_turn_is_set_aside_and_the_others_are_found(
     disk: Disk, what: bytes
@@ -207,8 +236,11 @@ async def test_file_that_is_no_turn_is_set_aside_and_the_others_are_found(
     assert len(disk.lost) == 1
 
 
-def test_line_that_was_damaged_in_the_middle_is_no_turn() -> None:
-    data = line_of(TURN.asked) + b"delta {\n" + line_of(OK)
+@pytest.mark.parametrize(
+    "damaged", [b"delta {\n", b'sources {"sources":[],"content_hashes":[null]}\n']
+)
+def test_line_that_was_damaged_in_the_middle_is_no_turn(damaged: bytes) -> None:
+    data = line_of(TURN.asked) + damaged + line_of(OK)
     with pytest.raises(ContractViolation):
         turn_of(data, 0)
 
@@ -232,6 +264,39 @@ async def test_turn_is_lost_counted_and_leaves_nothing_when_it_cannot_be_made_du
     broken = False
     await ends(await told(spool, a_turn(2, opens=True)), OK)
     assert (spool.last_lost, len(spool.waiting), len(disk.lost)) == (None, 1, 1)
+
+
+async def test_turn_is_lost_whole_when_its_asker_leaves_as_the_disk_fails(disk: Disk) -> None:
+    with trio.CancelScope() as left:
+
+        def sync(file: int) -> None:
+            if not Path(f"/proc/self/fd/{file}").readlink().is_dir():
+                left.cancel()
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        spool = disk.spool(sync)
+        await ends(await told(spool), OK)
+    assert disk.lost == ["Input/output error"]
+    assert (disk.files(), spool.waiting.opening, spool._opening) == ([], {}, {})
+
+
+async def test_nothing_is_left_when_its_asker_has_left_before_it_began(disk: Disk) -> None:
+    spool = disk.spool()
+    with trio.CancelScope() as left:
+        left.cancel()
+        await spool.begin(TURN.asked)
+    assert left.cancelled_caught
+    assert (disk.files(), spool.waiting.opening, spool._opening) == ([], {}, {})
+    assert disk.lost == [], "no disk has failed"
+
+
+async def test_file_is_closed_when_a_turn_is_given_up(disk: Disk) -> None:
+    turn = await told(disk.spool())
+    file = turn._file
+    turn.give_up()
+    assert len(disk.lost) == 1
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(file)
 
 
 async def test_turn_is_kept_when_the_folder_was_deleted_under_the_program(disk: Disk) -> None:
@@ -282,6 +347,91 @@ async def test_nothing_of_a_session_is_left_when_it_is_erased_while_its_turns_pa
     await first.takes(Delta("Sesame"))
     await ends(first, OK)
     assert (disk.files(), len(spool.waiting), disk.lost) == ([], 0, [])
+
+
+async def test_first_turn_is_erased_when_it_ends_while_the_others_are(disk: Disk) -> None:
+    spool = disk.spool()
+    first = await told(spool, a_turn(1))
+    await first.ends(OK)
+    await ends(await told(spool, a_turn(2)), OK)
+
+    async def ending(work: Callable[[], T], /) -> T:
+        first.hand_over()
+        return await inline(work)
+
+    spool.run_blocking = ending
+    assert await spool.erase(TURN.asked.session_id, TURN.asked.owner)
+    assert (disk.files(), len(spool.waiting), disk.lost) == ([], 0, [])
+
+
+@pytest.mark.parametrize("handed_over", [True, False])
+async def test_session_can_be_erased_again_when_whoever_erased_it_left(
+    disk: Disk, handed_over: bool
+) -> None:
+    spool = disk.spool()
+    turn = await told(spool)
+    if handed_over:
+        await ends(turn, OK)
+    with trio.CancelScope() as left:
+        left.cancel()
+        await spool.erase(TURN.asked.session_id, TURN.asked.owner)
+    assert left.cancelled_caught
+    assert await spool.erase(TURN.asked.session_id, TURN.asked.owner)
+    await ends(turn, OK)
+    assert (disk.files(), len(spool.waiting)) == ([], 0)
+
+
+async def test_turn_is_erased_and_not_lost_when_its_end_is_being_written(disk: Disk) -> None:
+    written, may_go_on = trio.Event(), threading.Event()
+
+    def sync(file: int) -> None:
+        if not Path(f"/proc/self/fd/{file}").readlink().is_dir():
+            trio.from_thread.run_sync(written.set)
+            assert may_go_on.wait(5)
+            os.fstat(file)
+
+    spool = disk.spool(sync)
+    spool.run_blocking = in_worker_threads(trio.CapacityLimiter(2), abandon=False)
+    turn = await told(spool)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ends, turn, OK)
+        await written.wait()
+        nursery.start_soon(spool.erase, TURN.asked.session_id, TURN.asked.owner)
+        with trio.move_on_after(0.02):  # nothing that could be waited for happens
+            while disk.files():
+                await trio.lowlevel.checkpoint()
+        may_go_on.set()
+    assert (disk.files(), len(spool.waiting), disk.lost) == ([], 0, [])
+
+
+async def test_feedback_is_kept_when_the_line_before_it_was_cut_off(disk: Disk) -> None:
+    dead = disk.spool()
+    await ends(await told(dead), OK)
+    (file,) = disk.files()
+    file.write_bytes(file.read_bytes() + line_of(Feedback("up", None, 1))[:-9])
+    await dead.leave()
+    heir = disk.spool()
+    await heir.adopt()
+    (ready,) = heir.waiting.next(1)
+    await heir.rated(ready, Feedback("down", None, 2))
+    kept = await heir.read(ready)
+    assert kept == attrs.evolve(TURN, feedback=Feedback("down", None, 2))
+
+
+async def test_feedback_is_a_fault_and_the_turn_whole_when_the_disk_has_no_room(disk: Disk) -> None:
+    spool = disk.spool()
+    await ends(await told(spool), OK)
+    (ready,), (file,) = spool.waiting.next(1), disk.files()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 9, before[1]))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            await spool.rated(ready, Feedback("up", "x" * 99, 1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert await spool.read(ready) == TURN
+    await spool.rated(ready, Feedback("down", None, 2))
+    assert await spool.read(ready) == attrs.evolve(TURN, feedback=Feedback("down", None, 2))
 
 
 async def test_feedback_is_kept_with_a_turn_that_waits(disk: Disk) -> None:

@@ -121,10 +121,33 @@ async def test_store_says_where_when_its_folder_cannot_be_made(tmp_path: Path) -
         await sqlite_store(tmp_path / "file" / "store.sqlite3").prepare()
 
 
+@pytest.mark.parametrize("way", ["erased", "purged"])
+async def test_text_is_in_no_file_when_it_was_deleted(path: Path, way: str) -> None:
+    store = sqlite_store(path)
+    await store.put([a_turn(1, question="Sesame")])
+    assert await (store.erase(SESSION, OWNER) if way == "erased" else store.purge(2**50))
+    assert not [one.name for one in path.parent.iterdir() if b"Sesame" in one.read_bytes()]
+    await store.aclose()
+
+
+async def test_sessions_are_counted_no_further_than_is_soon_done(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100001)"
+        " INSERT INTO sessions SELECT i, 'o', i, i FROM n"
+    )
+    connection.commit()
+    connection.close()
+    store = sqlite_store(path)
+    state = await store.check()
+    assert (state.ok, state.detail) == (True, "at least 100000 sessions")
+    await store.aclose()
+
+
 def test_steps_undo_each_other_when_run_down_and_up(path: Path) -> None:
     database = at(path)
     before = _schema(path)
-    assert migrate(database, "base").current is None
+    assert migrate(database, "base", down=True).current is None
     assert _schema(path) == [("store_version",)]
     assert version_of(database).current is None
     after = migrate(database)

@@ -10,6 +10,7 @@ from harness.memory_store import inline
 from harness.store_laws import OWNER, SESSION, a_turn
 from qs.ingest.index_writer import open_index
 from qs.store.__main__ import main
+from qs.store.backup import copy_file
 from qs.store.database import Database
 from qs.store.port import Transcript
 from qs.store.sql_store import SqlStore
@@ -66,8 +67,12 @@ def test_version_is_told_before_and_after_steps(
     run(environ, "upgrade")
     run(environ, "status")
     assert capsys.readouterr().out.count("version 0001, newest 0001\n") == 2
+    run(environ, "upgrade", "base", status=1)
+    assert "version 0001: from there to none is a downgrade" in capsys.readouterr().err
     run(environ, "downgrade", "base")
     assert "version none, newest 0001" in capsys.readouterr().out
+    run(environ, "downgrade", "head", status=1)
+    assert "version none: from there to 0001 is an upgrade" in capsys.readouterr().err
     run(environ, "downgrade", "0009", status=1)
     assert capsys.readouterr().err == "store: there is no version '0009'\n"
 
@@ -135,7 +140,8 @@ def test_store_that_is_open_shows_what_was_restored_under_it(
         (["backup", "{full}"], "is not empty: a copy is never written over another"),
         (["restore", "{copy}"], "has neither store.sqlite3 nor index.sqlite3"),
         (["purge"], "QS_RETENTION_DAYS is 0, which keeps everything: give --days"),
-        (["purge", "--days", "1"], "store"),
+        (["purge", "--days", "1"], "not made yet"),
+        (["upgrade", ""], "there is no version ''"),
     ],
 )
 def test_one_line_says_why_when_it_cannot_be_done(
@@ -153,13 +159,14 @@ def test_one_line_says_why_when_it_cannot_be_done(
     assert line.startswith("store: ")
     assert said in line
     assert not (tmp_path / "copy").exists()
+    assert not Path(environ["QS_STORE_URL"].removeprefix("sqlite:///")).exists()
 
 
 def test_copy_of_a_newer_version_or_of_something_else_is_not_restored(
     environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(environ, 1)
-    copy = tmp_path / "copy"
+    copy = tmp_path / "copy? #1 100%"
     run(environ, "backup", str(copy))
     for statement in ("UPDATE store_version SET version_num = '9999'", "DROP TABLE store_version"):
         connection = sqlite3.connect(copy / "store.sqlite3", isolation_level=None)
@@ -200,3 +207,64 @@ def test_url_that_is_no_stores_is_a_wrong_setting(
     said = capsys.readouterr().err
     assert "QS_STORE_URL=" in said
     assert "secret" not in said.replace("(secret)", "")
+
+
+def test_copy_that_was_cut_off_is_not_put_in_place_of_what_is_there(
+    environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(environ, 1)
+    make_index(environ)
+    for name in ("store.sqlite3", "index.sqlite3"):
+        copy = tmp_path / f"copy of {name}"
+        copy.mkdir()
+        (copy / name).touch()
+        before = Path(environ["QS_INDEX_PATH"]).read_bytes()
+        run(environ, "restore", str(copy), status=1)
+        assert "has nothing in it: it is no whole copy" in capsys.readouterr().err
+        assert read(environ) == ["r-1"]
+        assert Path(environ["QS_INDEX_PATH"]).read_bytes() == before
+
+
+def test_copy_is_the_same_when_it_has_been_restored_from(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    put(environ, 1)
+    copy = tmp_path / "a copy, 100% of it"
+    run(environ, "backup", str(copy))
+    before = (copy / "store.sqlite3").read_bytes()
+    run(environ, "restore", str(copy))
+    assert (copy / "store.sqlite3").read_bytes() == before
+
+
+def test_copy_is_for_its_owner_alone_when_its_folder_is_not(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    put(environ, 1)
+    copy = tmp_path / "copy"
+    copy.mkdir(mode=0o755)
+    run(environ, "backup", str(copy))
+    assert (copy / "store.sqlite3").stat().st_mode & 0o077 == 0
+
+
+def test_copy_has_its_name_when_it_is_whole_and_is_of_one_moment_however_much_is_written(
+    tmp_path: Path,
+) -> None:
+    source, target, seen = tmp_path / "source", tmp_path / "target", []
+    writer = sqlite3.connect(source, isolation_level=None)
+    for statement in ("PRAGMA page_size = 512", "PRAGMA journal_mode = WAL"):
+        writer.execute(statement)
+    writer.execute("CREATE TABLE turns AS SELECT zeroblob(3000000) AS text")
+
+    def written_meanwhile(left: int, _: int) -> None:
+        seen.append(left)
+        assert not target.exists()
+        assert len(seen) < 50, "it begins again with each write"
+        writer.execute("INSERT INTO turns VALUES (?)", (len(seen),))
+
+    copy_file(source, target, written_meanwhile)
+    assert len(seen) > 3
+    copied = sqlite3.connect(target)
+    assert copied.execute("SELECT count(*) FROM turns").fetchone() == (1,)
+    copied.close()
+    writer.close()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["source", "target"]

@@ -12,18 +12,18 @@ from harness.llm.model_server import Counters
 from harness.llm.replies import Reply
 
 SERVED = Counters(500.0, 5.0, 300.0, 10.0)
-OK = Reply("Why?", False, "ok", 3.0, None, None, 40, 300, ())
-CUT = evolve(OK, word="OUTPUT_TRUNCATED", answer_chars=0)
+OK = Reply("Why?", False, "ok", 3.0, None, None, 40, ())
+CUT = evolve(OK, word="OUTPUT_TRUNCATED")
 
 
 def run(*, clean: int = 95, cut: int = 5, left_ms: float = 90.0, wrong: bool = False) -> Run:
-    stream = evolve(OK, stream=True, citations_s=1.0, delta_s=1.5, answer_chars=80)
+    stream = evolve(OK, stream=True, citations_s=1.0, delta_s=1.5)
     if wrong:
         stream = evolve(stream, wrong=("x is cited",))
     with_schema = Half(True, [OK] * (clean - 1) + [CUT] * cut + [stream], SERVED)
     without = Half(False, [CUT] * 10, SERVED)
     left = [Leavings("streaming", True, [10.0, left_ms, 900.0]), Leavings("plain", False, [999.0])]
-    return Run({"when": "today"}, {"LLM_ANSWER_CHARS": "300"}, [with_schema, without], left)
+    return Run({"when": "today"}, [with_schema, without], left)
 
 
 def test_a_run_as_it_must_be_has_no_faults() -> None:
@@ -54,8 +54,8 @@ def test_a_model_that_was_never_asked_is_a_fault() -> None:
 
 def test_the_page_has_every_figure() -> None:
     text = page(run())
-    assert "| sent | plain | 99 of 99 | 94 (95%) | 94 | 94 | 0 |" in text
-    assert "| sent | streaming | 1 of 1 | 1 (100%) | 1 | 0 | 0 |" in text
+    assert "| sent | plain | 99 of 99 | 94 (95%) | 94 | 0 |" in text
+    assert "| sent | streaming | 1 of 1 | 1 (100%) | 1 | 0 |" in text
     assert "| OUTPUT_TRUNCATED | 5 | 0 | 10 | 0 |" in text
     assert "| sent | streaming | 1.00 s | 1.50 s | 3.00 s | 3.00 s |" in text
     assert "| not sent | 100.0 | 30.0 | 500 |" in text
