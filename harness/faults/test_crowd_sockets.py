@@ -31,7 +31,9 @@ from harness.stack import Stack
 CLIENTS: Final = 200
 DEAF: Final = 50
 GAP_S: Final = 1.0
-STEADILY: Final = "(steadily)"  # a piece of text every 400 ms, for some ten seconds
+# An event every 200 ms, for some seconds. At the end three of them bear no text (the reason of the
+# end, the usage, `[DONE]`), so that 600 ms lie between the last text and `done`.
+STEADILY: Final = "(steadily)"
 _SLEEPER: Final = """
 import sys, time
 worst = 0.0
@@ -66,7 +68,7 @@ PATIENT: Final = {
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The chain with room for them all."""
-    rules = {STEADILY: "slow-drip?every=400ms"}
+    rules = {STEADILY: "slow-drip?every=200ms"}
     with open_chain(tmp_path_factory.mktemp("crowd"), rules, PATIENT) as stack:
         yield stack
 
