@@ -176,7 +176,7 @@ class Course:
         for streams, times in self.size.leaving:
             self.tell(f"clients that leave amid {streams} live streams")
             measure = partial(measures.leaving, row, port, streams, times)
-            self.found.leaving.append(await self._paced(measures.TOKEN_S * 1000, measure))
+            self.found.leaving.append(await self._paced(measures.LEAVING_TOKEN_S * 1000, measure))
             await measures.settle()
         seen = await measures.control(port, "/bench/seen")
         self.found.left_open = int(str(seen["open"]))

@@ -20,6 +20,8 @@ from harness.bench.rows import Row
 
 LATE_S: Final = 0.250
 TOKEN_S: Final = 0.050  # 20 tokens a second
+# So slow that nobody's answer is over before its turn to leave has come.
+LEAVING_TOKEN_S: Final = 0.200
 _SETTLE_S: Final = 0.3
 _LEFT_S: Final = 5.0
 

@@ -23,9 +23,9 @@ HEADING_WEIGHT: Final = 2.0
 MATCHED_TERMS_MAX: Final = 48
 
 # How many chunks a search walks to rank them, over all its terms, if one term alone is not more.
-# It bounds the search in a large index at some 50 ms, a microsecond or two for each. The rarest
+# It bounds the search in a large index at some 45 ms, a few microseconds for each. The rarest
 # terms are walked first, and what stands behind them counts still, by heading and coverage.
-WALK_MAX: Final = 8_000
+WALK_MAX: Final = 4_000
 
 # A term in no more chunks than these is walked whole to see which candidates hold it; of a commoner
 # one each candidate is looked up.
