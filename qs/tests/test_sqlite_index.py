@@ -142,6 +142,16 @@ async def test_the_index_is_not_ready_when_its_file_is_deleted_and_ready_when_it
     await index.aclose()
 
 
+async def test_new_content_is_found_when_another_file_takes_the_indexs_place(path: Path) -> None:
+    index = SqliteIndex(path, _inline)
+    assert await index.search("kernel", 5)
+    # Nobody asked while it was gone.
+    _remove(path)
+    _fill(path, {"new": "A new kernel."})
+    assert _titles(await index.search("kernel", 5)) == ["Handbook › new"]
+    await index.aclose()
+
+
 def _missing(path: Path) -> None:
     assert not path.exists()
 
