@@ -352,6 +352,7 @@ class Terminal:
 
     def __init__(self, fd: int, process: "subprocess.Popen[bytes]") -> None:
         self.fd, self.process, self.seen = fd, process, ""
+        self.received = b""  # all of it, as it came
 
     def wait_for(self, text: str) -> None:
         """Until this stands there, after all that was waited for before."""
@@ -359,7 +360,8 @@ class Terminal:
         while text not in self.seen:
             assert time.monotonic() < until, self.seen
             if select.select([self.fd], [], [], 0.2)[0]:
-                raw += os.read(self.fd, 65_536)
+                raw += (piece := os.read(self.fd, 65_536))
+                self.received += piece
             self.seen = raw.decode(errors="replace")
         self.seen = ""
 
@@ -413,6 +415,7 @@ def test_nothing_that_a_document_says_is_obeyed_by_the_terminal() -> None:
         seen.wait_for("On lamps")
         seen.type("/sources\n")
         seen.wait_for("On �]0;owned�lamps")
+        assert b"\x1b]0;" not in seen.received
 
 
 def test_conversation_the_server_does_not_keep_goes_on_however_long_it_gets() -> None:

@@ -91,7 +91,8 @@ async def test_all_threads_are_free_again_when_many_askers_leave_at_once(
                 nursery.start_soon(store._ask, lambda connection: connection.execute(SLOW))
     await gone_from(mariadb)
     with trio.fail_after(GRACE_S):
-        await store.put([a_turn(1)])
+        await store.put([a_turn(1, opens=True)])
+        assert await store.read(SESSION, OWNER, 1) is not None
 
 
 async def test_slow_query_is_a_fault_in_time_and_killed_when_it_takes_too_long(

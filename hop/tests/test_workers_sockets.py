@@ -14,7 +14,7 @@ import trio
 from harness.raw_client import dial
 from harness.stack import Running, Stack, open_stack
 from hop.log import make_log
-from hop.workers import run_workers
+from hop.workers import YOUNG_S, run_workers
 
 LIMIT_S = 15.0
 
@@ -72,7 +72,7 @@ def test_workers_share_the_address_and_all_drain_when_the_parent_is_told(stack: 
 def test_worker_is_replaced_when_it_dies(stack: Stack) -> None:
     program = started(stack)
     first, other = workers_of(program)
-    time.sleep(1.1)  # it is not young any more
+    time.sleep(YOUNG_S + 0.1)  # it is not young any more
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: serving(program) == 3)
     now = workers_of(program)
@@ -96,3 +96,4 @@ def test_workers_go_when_their_parent_was_killed(stack: Stack) -> None:
     pids = workers_of(program)
     program.kill()
     wait_until(lambda: not any(map(is_alive, pids)))
+    assert sum(1 for line in program.lines() if line["event"] == "stopped") == 2, "drained, not cut"

@@ -16,29 +16,16 @@ import trio
 import trio.testing
 
 from contracts.reasons import ReasonCode
+from harness.memory_store import inline
 from qs.ingest.chunker import Chunk
 from qs.ingest.index_writer import open_index
 from qs.retrieval.port import Hit, RetrievalFault, Retriever, best_score
 from qs.retrieval.relevance import DEFAULT_MIN_SCORE
 from qs.retrieval.sqlite_index import SqliteIndex
 from qs.retrieval.sqlite_schema import APPLICATION_ID, FORMAT_VERSION
+from qs.tests.engine_conformance import PAGES
 
 T = TypeVar("T")
-
-PAGES = {
-    "apt": "APT installs a package from the archive. Packages are signed.",
-    "dpkg": "dpkg shows which package a file belongs to.",
-    "kernel": "Compile the kernel with the configuration of your choice.",
-    "한국어": "패키지를 설치하려면 명령을 실행합니다.",
-    "日本語": "パッケージを検索するには次のコマンドを使います。",
-    "中文": "如何安装软件包以及如何升级系统。",
-    "Deutsch": "Die Größe der Übertragung hängt vom Rechner ab.",
-}
-
-
-async def _inline(work: Callable[[], T], /) -> T:
-    await trio.lowlevel.checkpoint()
-    return work()
 
 
 def _fill(path: Path, pages: dict[str, str], root: str = "/root") -> Path:
@@ -86,7 +73,7 @@ def path(tmp_path: Path) -> Path:
 async def test_the_right_chunk_is_first_in_every_script(
     path: Path, question: str, name: str
 ) -> None:
-    index: Retriever = SqliteIndex(path, _inline)
+    index: Retriever = SqliteIndex(path, inline)
     hits = await index.search(question, 3)
     assert hits[0].title == f"Handbook › {name}"
     assert hits[0].content == PAGES[name]
@@ -96,7 +83,7 @@ async def test_the_right_chunk_is_first_in_every_script(
 
 
 async def test_a_question_off_the_subject_scores_under_the_threshold(path: Path) -> None:
-    index = SqliteIndex(path, _inline)
+    index = SqliteIndex(path, inline)
     hits = await index.search("What signed treaty made Ulaanbaatar the capital of Mongolia?", 5)
     assert _titles(hits) == ["Handbook › apt"]
     assert 0 < best_score(hits) < DEFAULT_MIN_SCORE
@@ -105,21 +92,21 @@ async def test_a_question_off_the_subject_scores_under_the_threshold(path: Path)
 
 
 async def test_a_question_of_nothing_finds_nothing_without_looking(tmp_path: Path) -> None:
-    index = SqliteIndex(tmp_path / "none", _inline)
+    index = SqliteIndex(tmp_path / "none", inline)
     assert await index.search("What is it?!", 5) == ()
     assert best_score(()) == 0.0
 
 
 async def test_the_same_text_is_one_hit_when_two_roots_hold_it(path: Path) -> None:
     _fill(path, PAGES, root="/copy")
-    index = SqliteIndex(path, _inline)
+    index = SqliteIndex(path, inline)
     assert _titles(await index.search("compile kernel", 5)) == ["Handbook › kernel"]
     assert (await index.check()).detail == f"{2 * len(PAGES)} chunks"
     await index.aclose()
 
 
 async def test_new_content_is_found_when_the_index_is_filled_again(path: Path) -> None:
-    index = SqliteIndex(path, _inline)
+    index = SqliteIndex(path, inline)
     assert await index.search("zebra", 5) == ()
     _fill(path, {"animals": "A zebra has stripes.", "apt": "Now about something else."})
     assert _titles(await index.search("zebra", 5)) == ["Handbook › animals"]
@@ -131,7 +118,7 @@ async def test_new_content_is_found_when_the_index_is_filled_again(path: Path) -
 async def test_the_index_is_not_ready_when_its_file_is_deleted_and_ready_when_it_is_back(
     path: Path,
 ) -> None:
-    index = SqliteIndex(path, _inline)
+    index = SqliteIndex(path, inline)
     assert await index.search("kernel", 5)
     _remove(path)
     fault = await _fault(index)
@@ -143,7 +130,7 @@ async def test_the_index_is_not_ready_when_its_file_is_deleted_and_ready_when_it
 
 
 async def test_new_content_is_found_when_another_file_takes_the_indexs_place(path: Path) -> None:
-    index = SqliteIndex(path, _inline)
+    index = SqliteIndex(path, inline)
     assert await index.search("kernel", 5)
     # Nobody asked while it was gone.
     _remove(path)
@@ -196,7 +183,7 @@ async def test_the_index_is_not_ready_when_its_file_is_unusable(
 ) -> None:
     path = tmp_path / "index.sqlite3"
     make(path)
-    index = SqliteIndex(path, _inline)
+    index = SqliteIndex(path, inline)
     fault = await _fault(index)
     assert fault.code is ReasonCode.RAG_INDEX_NOT_READY
     assert said in fault.detail.lower()
@@ -206,7 +193,7 @@ async def test_the_index_is_not_ready_when_its_file_is_unusable(
 
 async def test_the_answer_is_bad_when_the_file_is_damaged(path: Path) -> None:
     _damage(path)
-    index = SqliteIndex(path, _inline)
+    index = SqliteIndex(path, inline)
     fault = await _fault(index)
     assert fault.code is ReasonCode.RAG_BAD_RESPONSE
     assert "damaged" in fault.detail
@@ -217,7 +204,7 @@ async def test_the_search_is_unavailable_when_the_file_stays_locked(path: Path) 
     locker = sqlite3.connect(path, isolation_level=None)
     locker.execute("PRAGMA journal_mode = DELETE")
     locker.execute("BEGIN EXCLUSIVE")
-    index = SqliteIndex(path, _inline, busy_timeout_s=0.0)
+    index = SqliteIndex(path, inline, busy_timeout_s=0.0)
     assert (await _fault(index)).code is ReasonCode.RAG_UNAVAILABLE
     locker.close()
     assert await index.search("kernel", 5)
