@@ -27,6 +27,7 @@ FAULTS_REPORT := var/faults/junit.xml
 SEED ?= 1
 RUNS ?= 200
 MINUTES ?= 1
+INPUTS ?=
 TARGET ?=
 KEEP ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -83,9 +84,9 @@ mutmut: preflight $(MUTMUT_SET) ## the same by machine, for the cores: make mutm
 	@nice -n 10 $(MUTMUT_VENV)/bin/python -m harness.sabotage.by_machine $(MODULE)
 
 # Under atheris, which lives apart. KEEP=1 writes what is worth keeping into the corpus.
-fuzz: preflight $(DEV_SET) $(FUZZ_SET) ## odd bytes into every reader: make fuzz MINUTES=1 [TARGET=sse]
+fuzz: preflight $(DEV_SET) $(FUZZ_SET) ## odd bytes into every reader: make fuzz MINUTES=1|INPUTS=2000 [TARGET=sse]
 	@FUZZ_PYTHON=$(FUZZ_VENV)/bin/python exec $(BIN)/python -m harness.fuzz $(TARGET) \
-	--minutes "$(MINUTES)" $(if $(KEEP),--keep)
+	--minutes "$(MINUTES)" $(if $(INPUTS),--inputs "$(INPUTS)") $(if $(KEEP),--keep)
 
 # All rows take turns in one run; a quarter of an hour, QUICK=1 eight minutes. Ctrl-C ends all of it.
 # The FAQs come out of Debian's packages, by apt, without root.

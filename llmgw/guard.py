@@ -12,7 +12,8 @@ GenerationFault ends the answer. What counts:
    doctypes and CDATA too. `<package>` and `List<String>` are text;
  - a url is `scheme://…`, `www.…`, `javascript:…`, `vbscript:…`, `data:type/…`, and in a link's
    target whatever names a scheme or a host. Only the scheme's name is let out before it is judged.
-   Other relative targets lead nowhere else and pass. Code spans exempt nothing.
+   Other relative targets lead nowhere else and pass. Code spans exempt nothing;
+ - a mailbox is `<name@host>`, in angle brackets, which Markdown makes a link of.
 
 No regular expression here looks further than one character, so the work is linear in the text.
 """
@@ -39,6 +40,8 @@ _SCRIPT_SCHEMES: Final = frozenset({"javascript", "vbscript"})
 _NAME_END: Final = re.compile(r"[^A-Za-z0-9]")
 _MIME_END: Final = re.compile(r"[^A-Za-z0-9.+-]")
 _TARGET_END: Final = re.compile(r"[)\s>]")
+# What ends `<name@host>`, which CommonMark (0.31, 6.5) reads as a link to a mailbox.
+_MAILBOX_END: Final = re.compile(r"[^A-Za-z0-9.!#$%&'*+/=?^_`{|}~@-]")
 # The hold, and the character that passes it.
 _SEEN_CHARS: Final = GUARD_HOLD_CHARS + 1
 _BEFORE_CHARS: Final = SCHEME_CHARS + 1
@@ -108,6 +111,7 @@ class Guard:
                 self._check_image(seen, at)
             elif sign == "<":
                 self._check_tag(seen, at)
+                self._check_mailbox(seen, at)
             elif sign == "]":
                 self._check_target(seen, at)
             elif sign == ":":
@@ -177,6 +181,14 @@ class Guard:
             if not (text[place].isalnum() or text[place] in " \t\n/-_"):
                 return
         raise _MoreNeeded
+
+    def _check_mailbox(self, text: str, at: int) -> None:
+        ended = _MAILBOX_END.search(text, at + 1)
+        if ended is None:
+            raise _MoreNeeded
+        name = text[at + 1 : ended.start()]
+        if ended[0] == ">" and "@" in name and not self._allowed.quotes(name):
+            raise _blocked("a link")
 
     def _check_target(self, text: str, at: int) -> None:
         """The target of a link, or of a link's definition, that names a scheme or a host."""

@@ -153,6 +153,7 @@ BLOCKED: Final = (
             ("link-backslashes", "a link with backslashes", f"[more](https:\\\\{_SITE})"),
             ("link-credentials", "a url with a name in it", f"https://docs.example@{_SITE}/"),
             ("link-mailto", "a link to a mailbox", f"[mail](mailto:someone@{_SITE})"),
+            ("link-mailbox", "a mailbox in angle brackets", f"<someone@{_SITE}>"),
             ("link-javascript", "a link that is a script", "[more](javascript:alert(1))"),
             ("link-script-cased", "a script's link in mixed case", "[more](JaVaScRiPt:alert(1))"),
             ("link-entity", "a script's link behind an entity", "[x](javascript&colon;alert(1))"),

@@ -1,5 +1,8 @@
 """`make fuzz MINUTES=n [TARGET=name]`: every target under libFuzzer, n minutes each.
 
+`make fuzz INPUTS=n` plays n inputs to each, the same ones in every run of the same code: for a gate
+that must not end by chance on what was there before.
+
 As many at a time as there are processors. What is found new is kept in var/fuzz, so that the next
 run goes on from there; `--keep` writes the least corpus that covers as much into the repository. A
 finding is written to a file, with the line that plays it again, and ends its target.
@@ -29,7 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.play is not None:
         return _play(options.targets[0], options.play, keep=options.keep)
     settings = Settings(
-        options.python, options.minutes * 60, options.jobs, options.keep, options.work
+        options.python,
+        options.minutes * 60,
+        options.jobs,
+        options.keep,
+        options.work,
+        inputs=options.inputs,
     )
     try:
         ended = fuzzed(options.targets, settings)
@@ -46,7 +54,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--minutes", type=_minutes, default=1.0, help="for each target (default: 1)"
     )
-    parser.add_argument("--jobs", type=_jobs, default=os.cpu_count() or 1, help="targets at a time")
+    parser.add_argument(
+        "--inputs", type=_count, default=0, metavar="N", help="the same N in every run, no minutes"
+    )
+    parser.add_argument(
+        "--jobs", type=_count, default=os.cpu_count() or 1, help="targets at a time"
+    )
     parser.add_argument(
         "--keep", action="store_true", help="write corpus or input into the repository"
     )
@@ -75,7 +88,7 @@ def _minutes(text: str) -> float:
     return minutes
 
 
-def _jobs(text: str) -> int:
+def _count(text: str) -> int:
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
     return int(text)

@@ -46,7 +46,8 @@ _TOLD_LINES, _TOLD_CHARS = 30, 300
 @frozen
 class Settings:
     """How to fuzz: which Python has atheris, seconds for each target, how many at a time; whether
-    the corpus is made anew, from the seeds too; the folders of work and corpus."""
+    the corpus is made anew, from the seeds too; the folders of work and corpus; where `inputs` is
+    not 0, that many inputs from a fixed seed, whatever time they take."""
 
     python: str
     seconds: float
@@ -54,6 +55,19 @@ class Settings:
     keep: bool
     work: Path = WORK
     corpus: Path = CORPUS
+    inputs: int = 0
+
+    @property
+    def extent(self) -> list[str]:
+        """libFuzzer's flags for how long."""
+        if self.inputs:
+            return ["-seed=1", f"-runs={self.inputs}"]
+        return [f"-max_total_time={max(1, round(self.seconds))}"]
+
+    @property
+    def told(self) -> str:
+        """For people: how long."""
+        return f"{self.inputs:,} inputs" if self.inputs else f"{self.seconds:.0f} s"
 
 
 @define
@@ -125,7 +139,7 @@ async def _one(target: Ended, settings: Settings, limit: trio.CapacityLimiter) -
         work = settings.work / target.name
         known = _laid_out(target.name, work, settings)
         flags = [
-            f"-max_total_time={max(1, round(settings.seconds))}",
+            *settings.extent,
             f"-dict={work / 'words.dict'}",
             f"-artifact_prefix={work}/",
             f"-timeout={_INPUT_SECONDS_MAX}",
@@ -134,7 +148,7 @@ async def _one(target: Ended, settings: Settings, limit: trio.CapacityLimiter) -
             "-print_final_stats=1",
             "-reload=0",
         ]
-        print(f"{target.name:7} {known} inputs to begin with, {settings.seconds:.0f} s", flush=True)
+        print(f"{target.name:7} {known} inputs to begin with, {settings.told}", flush=True)
         found, given = work / "new", work / "given"
         before = len(read_folder(found))
         await _run(target, settings, [*flags, str(found), str(given)])
@@ -171,13 +185,13 @@ async def _run(target: Ended, settings: Settings, flags: Sequence[str]) -> None:
                 start_new_session=True,  # Ctrl-C is for this process, which ends the others
             )
         )
-        await _listen(process.stdout, target, settings.seconds)
+        await _listen(process.stdout, target, settings)
     target.status = process.returncode
 
 
-async def _listen(output: trio.abc.ReceiveStream, target: Ended, seconds: float) -> None:
+async def _listen(output: trio.abc.ReceiveStream, target: Ended, settings: Settings) -> None:
     rest, began = b"", time.monotonic()
-    every = max(_REPORT_SECONDS_MIN, seconds / _REPORTS)
+    every = max(_REPORT_SECONDS_MIN, settings.seconds / _REPORTS)
     report_at = began + every
     async for data in output:
         *lines, rest = (rest + data).split(b"\n")
@@ -187,7 +201,7 @@ async def _listen(output: trio.abc.ReceiveStream, target: Ended, seconds: float)
             report_at += every
             took = time.monotonic() - began
             so_far = f"{target.runs:9,} runs, {target.covered} features"
-            print(f"{target.name:7} {so_far} in {took:.0f} of {seconds:.0f} s", flush=True)
+            print(f"{target.name:7} {so_far} in {took:.0f} s, of {settings.told}", flush=True)
 
 
 async def _keep(name: str, work: Path, settings: Settings) -> None:

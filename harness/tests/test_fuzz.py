@@ -177,6 +177,7 @@ def test_everything_ends_when_ctrl_c_is_pressed(tmp_path: Path) -> None:
         ["nothing"],
         ["--minutes", "0"],
         ["--minutes", "nan"],
+        ["--inputs", "0"],
         ["--jobs", "0"],
         ["--play", "x", "sse"],
     ],

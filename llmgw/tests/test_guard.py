@@ -59,6 +59,7 @@ PASSES = [
     "</ and <1 and <!> and <",
     "Mail <mailto:a@b.example>, or <note: this>, <a:b<c> and <x:y",
     "if a <b XX, c, and a <b / = c",
+    "Mail <a@b.example>, a@evil.example, <c@d.example, and <x y@d.example> or <@",
     "[a](page.html#b:c), [d](X.html), [e](https://docs.example/), [f](X//y), [g]Xh&i j",
     "A [rooted](/page.html) link, key:/value, see a:b/c, data:/x/y and data:/x",
     "Look at <https://docs.example/>, and at awww.more.example, ![sic]X",
@@ -105,6 +106,9 @@ BLOCKED = [
     ("<b\n/>", URL),
     ("<mailto:c@d.example>", URL),
     ("<tel:1>", URL),
+    ("<c@d.example>", URL),
+    ("<b.c+d@evil.example>", URL),
+    ("<x<c@d.example>", URL),
     ("<x:>", URL),
     ("<!-- x", URL),
     ("<!DOCTYPE html", URL),
@@ -166,6 +170,7 @@ def test_what_nobody_vouched_for_ends_the_answer(text: str, code: ReasonCode | N
         ("<!--secret", "a declaration nobody vouched for"),
         ("[x](//secret.example)", "a link nobody vouched for"),
         ("<mailto:secret@d.example>", "a link nobody vouched for"),
+        ("<secret@d.example>", "a link nobody vouched for"),
         ("javascript:secret", "a script's url nobody vouched for"),
         ("data:text/secret", "a url of data nobody vouched for"),
         ("http://secret.example", "a url nobody vouched for"),
@@ -196,7 +201,15 @@ def test_nothing_of_an_image_a_tag_or_a_marker_is_let_out(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("opening", "goes_on"),
-    [("[c1", ", c1"), ("![", "x"), ("<b", " x"), ("](", "x"), ("](mailto", "x"), ("[c", "1")],
+    [
+        ("[c1", ", c1"),
+        ("![", "x"),
+        ("<b", " x"),
+        ("](", "x"),
+        ("](mailto", "x"),
+        ("[c", "1"),
+        ("<x", "@"),
+    ],
 )
 def test_no_more_is_held_than_the_hold(opening: str, goes_on: str) -> None:
     guard = Guard(("c1",), [], [])
@@ -223,7 +236,7 @@ def test_a_url_that_goes_on_is_held_to_the_hold_whatever_stands_before_it(before
 FRAGMENTS = [
     "[c1]", "[c2", "]", "c3", "![", "](", ")", "<", "b", ">", "=", " ", "http", "://", "x.example",
     SOURCE_URL, "www.", ".", "script", "javascript:", "data:", "text/", "\n", "[", "<!--", "//",
-    "debian.org", ",", "\\", "한", LONG_URL[:300],
+    "debian.org", ",", "\\", "한", LONG_URL[:300], "@",
 ]  # fmt: skip
 HOSTILE = st.lists(st.sampled_from(FRAGMENTS), max_size=14).map("".join)
 
@@ -258,6 +271,7 @@ LONG = [
     "[c1,{}c9]",
     "<b {}>",
     "<xmpp:{}>",
+    "<c@d{}>",
     "data:text{}/html",
 ]
 

@@ -17,7 +17,7 @@ PIECES = [
     "img", "script", "em", "href=", "src=", "=", "'", '"', ":", "//", "http", "https", "ftp", "://",
     "evil.example", "www.", "javascript:", "data:", "text/html", "mailto:", "&colon;", "&#58;",
     "%3A", "![a](x)", "[a](", "[r]", "[r]:", "*", "_", "#", "- ", "1. ", "    ", "```", "--", "!--",
-    SOURCE, "é", "한", ".", ",", "-", "?",
+    SOURCE, "é", "한", ".", ",", "-", "?", "@",
 ]  # fmt: skip
 TEXT = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 
@@ -44,6 +44,7 @@ def let_through(text: str) -> str | None:
 @example("<a\nhref=x>")
 @example("<b\nx>")
 @example("<em\tx>")
+@example("<b<x.y@evil.example>")
 def test_what_is_let_through_renders_to_nothing_that_is_blocked(text: str) -> None:
     out = let_through(text)
     if out is None:
