@@ -107,7 +107,7 @@ test-fidelity: preflight $(DEV_SET) $(FIDELITY_SET) ## the fake against a real l
 	@FIDELITY_PYTHON=$(FIDELITY_VENV)/bin/python $(BIN)/python -m pytest harness/fidelity
 
 # A real model, through the whole chain. KEEP=1 writes the figures into the handbook.
-test-llm: preflight $(RUN_SET) $(FIDELITY_SET) ## a real small model behind it all: make test-llm [QUESTIONS=12]
+test-llm: preflight $(DEV_SET) $(FIDELITY_SET) ## a real small model behind it all: make test-llm [QUESTIONS=12]
 	@exec $(BIN)/python -m harness.llm --python $(FIDELITY_VENV)/bin/python \
 	$(if $(QUESTIONS),--questions "$(QUESTIONS)") $(if $(KEEP),--page docs/local-model-figures.md)
 
