@@ -18,7 +18,7 @@ from contracts.codec import decode
 from contracts.limits import EVENT_BYTES, RESPONSE_BODY_BYTES, RETRY_AFTER_MAX_MS
 from contracts.reasons import ReasonCode
 from contracts.strict_json import ContractViolation
-from hop.exchange import ResponseBytes, send
+from hop.exchange import HopClient, ResponseBytes, request_of, send
 from hop.metrics import Metrics
 from hop.pool import make_transport
 from hop.spans import at, span
@@ -52,11 +52,10 @@ class HopFault(Exception):
 
 def make_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
     """The one client of a process; `transport` stands in for `hop.pool`'s own."""
-    return httpx.AsyncClient(
+    return HopClient(
         transport=transport or make_transport(),
         trust_env=False,
-        follow_redirects=False,
-        timeout=None,  # noqa: S113 - every call is inside a deadline of its own
+        timeout=None,  # every call is inside a deadline of its own
         headers={"accept-encoding": "identity"},
     )
 
@@ -174,13 +173,9 @@ class NextHop:
         url = self.base_url + path
 
         def make() -> httpx.Request:
-            return self.client.build_request(
-                method,
-                url,
-                content=body,
-                headers={**headers, **part.onward(), **ours, **typed},
-                timeout=httpx.Timeout(None, connect=self.connect_timeout_s),
-            )
+            all_headers = {**headers, **part.onward(), **ours, **typed}
+            limit_s = self.connect_timeout_s
+            return request_of(method, url, all_headers, body, connect_timeout_s=limit_s)
 
         with self.metrics.upstream_streams.track_inprogress(), span(method, "client") as part:
             part.set("http.request.method", method)

@@ -8,6 +8,7 @@ what they mean maps them.
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 
 import httpx
 import trio
@@ -18,6 +19,47 @@ from hop.http1_body import Http1Body
 
 # What a kept connection raises when its peer had closed it before this request was sent.
 DEAD_CONNECTION = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+
+
+_url = lru_cache(maxsize=256)(httpx.URL)  # most calls go to the same few
+_HEADERS = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "bsl"}
+
+
+class HopClient(httpx.AsyncClient):
+    """httpx's client, straight to its transport. What it does besides, no hop may do: keep cookies
+    for the next caller, follow redirects, authenticate, log urls; and it is a tenth of a call."""
+
+    async def send(
+        self, request: httpx.Request, *, stream: bool = False, **_: object
+    ) -> httpx.Response:
+        """As httpx's own."""
+        response = await self._transport.handle_async_request(request)
+        response.request = request
+        if not stream:
+            try:
+                await response.aread()
+            finally:
+                await response.aclose()
+        return response
+
+
+def request_of(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    content: bytes | None = None,
+    *,
+    connect_timeout_s: float | None = None,
+) -> httpx.Request:
+    """A request with these headers and those of every hop. It has no time limit but `connect`."""
+    timeout = {"connect": connect_timeout_s, "read": None, "write": None, "pool": None}
+    return httpx.Request(
+        method,
+        _url(url),
+        headers={**_HEADERS, **headers},
+        content=content,
+        extensions={"timeout": timeout},
+    )
 
 
 @define

@@ -14,6 +14,7 @@ import httpx
 from attrs import define, field
 from httpcore._async.connection_pool import PoolByteStream
 from httpcore._async.http11 import AsyncHTTP11Connection, HTTP11ConnectionByteStream
+from httpx._client import BoundAsyncStream
 
 # What reading can raise, in httpx's words.
 _MAPPED: Final = {
@@ -35,8 +36,9 @@ class Http1Body:
     def of(cls, response: httpx.Response) -> "Http1Body | None":
         """The body of a response whose head was read; None where it is not h11's."""
         stream: object = response.stream
-        for name in ("_stream", "_httpcore_stream"):
-            stream = getattr(stream, name, None)
+        if isinstance(stream, BoundAsyncStream):
+            stream = stream._stream
+        stream = getattr(stream, "_httpcore_stream", None)
         inner = stream._stream if isinstance(stream, PoolByteStream) else None
         if not isinstance(inner, HTTP11ConnectionByteStream):
             return None

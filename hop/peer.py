@@ -15,6 +15,7 @@ missing, and does no HTTP:
  - `linger`, the polite way to close on a peer that is still sending.
 """
 
+import os
 from contextlib import suppress
 
 import attrs
@@ -98,6 +99,21 @@ class GuardedStream(trio.abc.HalfCloseableStream):
     async def _send_piece(self, piece: memoryview) -> None:
         if self._abandoned:
             raise trio.BrokenResourceError("the connection is being given up")
+        taken = self._taken_at_once(piece)
+        if not taken or taken < len(piece):
+            await self._send_in_time(piece[taken:])
+
+    def _taken_at_once(self, piece: memoryview) -> int:
+        """How much of it the peer's socket takes without waiting: most often all, and then no
+        clock is needed. What is wrong with the socket is told by the write that may wait."""
+        if not isinstance(self.stream, trio.SocketStream):
+            return 0
+        try:
+            return os.write(self.stream.socket.fileno(), piece)
+        except OSError:
+            return 0
+
+    async def _send_in_time(self, piece: memoryview) -> None:
         deadline = trio.current_time() + self.stall_s
         # Shielded: an answer cut off in the middle of a write is none. It ends by the deadline, or
         # when the connection is abandoned.

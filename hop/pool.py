@@ -13,7 +13,8 @@ from typing import Final
 import httpcore
 import httpx
 import trio
-from attrs import frozen
+from attrs import field, frozen
+from httpcore._backends.trio import TrioStream
 
 from contracts.limits import CLEANUP_MS
 from hop.waiting import waiting
@@ -129,10 +130,22 @@ class Closing(httpcore.AsyncNetworkBackend):
 @frozen(eq=False)
 class _Stream(httpcore.AsyncNetworkStream):
     _stream: httpcore.AsyncNetworkStream
+    _trio: trio.abc.Stream | None = field(init=False)  # what it reads, where that is known
+
+    @_trio.default
+    def _inner(self) -> trio.abc.Stream | None:
+        return self._stream._stream if isinstance(self._stream, TrioStream) else None
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """As httpcore's own, without a clock where there is no time limit: a model server sends
+        a piece for each token, and half of what one costs to read would be that clock's."""
         with waiting():
-            return await self._stream.read(max_bytes, timeout)
+            if self._trio is None or timeout is not None:
+                return await self._stream.read(max_bytes, timeout)
+            try:
+                return bytes(await self._trio.receive_some(max_bytes))
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise httpcore.ReadError(error) from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         with waiting():

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 from quart import Response
 from quart.wrappers.response import ResponseBody
 
@@ -163,10 +163,12 @@ class EventSink(ABC):
 
 @frozen
 class _Told:
-    """One event on the wire, and what it does to the call once it is taken."""
+    """One event on the wire, and what it does to the call once it is taken; a heartbeat is no
+    event. `out` is set when it is written."""
 
     frame: bytes
-    step: Seen
+    step: Seen | None
+    out: trio.Event | None = None
 
 
 def note(call: Call, step: Seen) -> None:
@@ -187,22 +189,48 @@ class StreamSink(EventSink):
     ) -> None:
         super().__init__(call, citations_required=citations_required)
         self._send = send
+        self._told_at = trio.current_time()
+        self._first_text: trio.Event | None = None
 
     async def relay(self, step: Seen, frame: sse.Frame) -> None:
         """Pass on a frame that the next hop has checked; only its place in the order is."""
         await self._take(Told(step, None, frame))
 
+    async def beat(self) -> None:
+        """A heartbeat wherever nothing was told for long, until the producer has ended."""
+        while True:
+            await trio.sleep_until(self._told_at + _HEARTBEAT_S)
+            if trio.current_time() < self._told_at + _HEARTBEAT_S:
+                continue
+            self._told_at = trio.current_time()
+            # A client that has yet to take what was told needs no sign of life.
+            if not self._send.statistics().current_buffer_used:
+                try:
+                    self._send.send_nowait(_Told(sse.HEARTBEAT, None))
+                except trio.ClosedResourceError:
+                    return
+
     async def _deliver(self, told: Told) -> None:
         """Into the channel, and on at once while it has room: what has arrived together is then
-        taken together. Whoever tells an answer waits elsewhere, for what it is made of."""
-        frame = told.on_the_wire()
+        taken together. Whoever tells an answer waits elsewhere, for what it is made of.
+
+        The first text goes out alone, before there is more: it is what somebody waits for.
+        """
+        going, out = _Told(told.on_the_wire(), told.step), self._first_text
+        if told.step.step is Step.DELTA and out is None:
+            out = self._first_text = trio.Event()
+            going = evolve(going, out=out)
+        elif out is not None and not out.is_set():
+            with waiting():
+                await out.wait()
         # Nothing is told after its time, though there is room for it.
         await trio.lowlevel.checkpoint_if_cancelled()
+        self._told_at = trio.current_time()
         try:
-            self._send.send_nowait(_Told(frame, told.step))
+            self._send.send_nowait(going)
         except trio.WouldBlock:
             with waiting():  # for the client to take what went before
-                await self._send.send(_Told(frame, told.step))
+                await self._send.send(going)
 
 
 class Collector(EventSink):
@@ -269,6 +297,7 @@ async def _produced(
     sink = StreamSink(call, send, citations_required=citations_required)
     async with trio.open_nursery() as nursery, receive:
         nursery.start_soon(_tell, sink, produce, send)
+        nursery.start_soon(sink.beat)
         try:
             yield receive
         finally:
@@ -296,11 +325,12 @@ async def _tell(sink: StreamSink, produce: Produce, send: trio.MemorySendChannel
 
 
 class _EventBody(ResponseBody):
-    """Frames as the response's body, with a heartbeat wherever they are silent for long."""
+    """Frames as the response's body."""
 
     def __init__(self, call: Call, frames: trio.MemoryReceiveChannel[_Told]) -> None:
         self._call = call
         self._frames = frames
+        self._writing: trio.Event | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -312,26 +342,32 @@ class _EventBody(ResponseBody):
         return self
 
     async def __anext__(self) -> bytes:
+        if self._writing is not None:
+            self._writing.set()
+            self._writing = None
         frames = self._ready()
         if not frames:
-            with trio.move_on_after(_HEARTBEAT_S):
-                try:
-                    told = await self._frames.receive()
-                except trio.EndOfChannel:
-                    raise StopAsyncIteration from None
-                note(self._call, told.step)
-                frames = [told.frame, *self._ready()]
-        return b"".join(frames) or sse.HEARTBEAT
+            try:
+                told = await self._frames.receive()
+            except trio.EndOfChannel:
+                raise StopAsyncIteration from None
+            frames = [self._taken(told), *self._ready()]
+        return b"".join(frames)
 
     def _ready(self) -> list[bytes]:
         """All frames that can be had without waiting: they leave in one write."""
         frames = []
         with suppress(trio.WouldBlock, trio.EndOfChannel):
             while True:
-                told = self._frames.receive_nowait()
-                note(self._call, told.step)
-                frames.append(told.frame)
+                frames.append(self._taken(self._frames.receive_nowait()))
         return frames
+
+    def _taken(self, told: _Told) -> bytes:
+        if told.step is not None:
+            note(self._call, told.step)
+        if told.out is not None:
+            self._writing = told.out
+        return told.frame
 
 
 assert set(NAMES.values()) <= {step.value.partition(" ")[0] for step in Step}

@@ -12,7 +12,7 @@ from harness.hop_stage import LAST_CHUNK, SSE_HEAD, Play, Upstream, chunk, raw, 
 from harness.memory_stream import MemoryStream
 from harness.net import MemoryNetwork
 from hop.call import make_client
-from hop.exchange import RequestBytes, ResponseBytes, send
+from hop.exchange import RequestBytes, ResponseBytes, request_of, send
 
 Ask = tuple[Upstream, MemoryNetwork, httpx.AsyncClient]
 ANSWER = whole(200, b"{}")
@@ -140,3 +140,20 @@ async def test_closing_raises_nothing_whatever_still_comes(
         await data.next()
         await data.aclose(0.02)
         assert trio.current_time() <= 0.02
+
+
+async def test_a_client_keeps_no_cookie_and_follows_nobody() -> None:
+    asked: list[httpx.Request] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await trio.lowlevel.checkpoint()
+        asked.append(request)
+        return httpx.Response(302, headers={"set-cookie": "a=b", "location": "http://away/"})
+
+    async with make_client(httpx.MockTransport(answer)) as client:
+        for _ in range(2):
+            response = await send(client, lambda: request_of("GET", "http://next/", {}))
+            assert response.status_code == 302
+            assert (await client.get("http://next/")).status_code == 302
+    assert [request.url.host for request in asked] == ["next"] * 4
+    assert not any("cookie" in request.headers for request in asked)

@@ -290,6 +290,24 @@ async def test_silence_is_never_longer_than_ten_seconds(autojump_clock: MockCloc
     assert answer.count(b"event: done") == 1
 
 
+async def test_a_stream_that_speaks_has_no_heartbeat(autojump_clock: MockClock) -> None:
+    async def produce(sink: EventSink) -> None:
+        await proved(sink)
+        for _ in range(10):
+            await trio.sleep(4)
+            await sink.emit(Delta("text"))
+        await sink.done("m", None)
+
+    async with open_stage(ProbeSettings, probe(telling(produce))) as stage:
+        stream = await stage.dial(ASK)
+        answer = b""
+        while data := await stream.receive_some():
+            answer += data
+        await stream.aclose()
+    assert answer.count(b"event: delta") == 10
+    assert b": heartbeat" not in answer
+
+
 # Draining.
 
 
@@ -535,13 +553,14 @@ async def test_gaps_between_texts_are_observed(autojump_clock: MockClock) -> Non
 
 
 async def test_what_was_told_together_leaves_in_one_piece(autojump_clock: MockClock) -> None:
-    """And what is told later is not waited for."""
+    """But the first text, alone; and what is told later is not waited for."""
 
     async def produce(sink: EventSink) -> None:
         await proved(sink)
-        await trio.sleep(1)
-        for word in ("one", "two", "three"):
-            await sink.emit(Delta(word))
+        for _ in range(2):
+            await trio.sleep(1)
+            for word in ("one", "two", "three"):
+                await sink.emit(Delta(word))
         await trio.sleep(1)
         await sink.done("m", None)
 
@@ -555,6 +574,8 @@ async def test_what_was_told_together_leaves_in_one_piece(autojump_clock: MockCl
     told = [(at, names(events_in(piece))) for at, piece in pieces]
     assert told == [
         (0.0, ["meta", "sources", "citations"]),
-        (1.0, ["delta", "delta", "delta"]),
-        (2.0, ["done"]),
+        (1.0, ["delta"]),
+        (1.0, ["delta", "delta"]),
+        (2.0, ["delta", "delta", "delta"]),
+        (3.0, ["done"]),
     ]

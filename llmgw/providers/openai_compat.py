@@ -23,7 +23,7 @@ from attrs import define, field, frozen
 
 from contracts import limits
 from contracts.reasons import ReasonCode
-from hop.exchange import DEAD_CONNECTION, ResponseBytes
+from hop.exchange import DEAD_CONNECTION, ResponseBytes, request_of
 from hop.spans import onward
 from llmgw.faults import GenerationFault
 from llmgw.providers import openai_errors, openai_wire
@@ -115,15 +115,12 @@ class OpenAICompat:
         raise AssertionError("the second try returns or raises")
 
     def _request(self, method: str, path: str, content: bytes | None) -> httpx.Request:
-        headers = {"accept-encoding": "identity", **onward()}
+        headers = onward()
         if content is not None:
             headers["content-type"] = "application/json"
         if self.api_key:
             headers["authorization"] = f"Bearer {self.api_key}"
-        url = self.base_url.rstrip("/") + path
-        return self.client.build_request(
-            method, url, content=content, headers=headers, timeout=None
-        )
+        return request_of(method, self.base_url.rstrip("/") + path, headers, content)
 
 
 @define
@@ -157,7 +154,7 @@ class _Reply:
 
     async def _read(self) -> None:
         started = trio.current_time()
-        with trio.move_on_after(self._wait.left_s) as scope:
+        with trio.CancelScope(deadline=started + self._wait.left_s) as scope:
             data = await self._body.read()
         if scope.cancelled_caught:
             raise self._wait.fault()
