@@ -11,7 +11,7 @@ from contracts import sse
 from contracts.chat import ChatRequest, ChatResponse
 from contracts.codec import decode
 from contracts.events import EVENTS, Meta, from_frame
-from contracts.order import Seen, Step, seen
+from contracts.order import SEEN, Seen, seen
 from contracts.reasons import ReasonCode
 from contracts.strict_json import ContractViolation, Violation
 from hop.call import HopFault, Reply, mapped
@@ -75,4 +75,4 @@ def _seen(frame: sse.Frame, answering: Answering) -> Seen:
     one_line = frame.data is not None and b"\n" not in frame.data
     if frame.event not in EVENTS or not one_line or frame.others:
         raise ContractViolation([Violation("$", f"not an event: {frame.event[:64]!r}")])
-    return Seen(Step(frame.event))
+    return SEEN[frame.event]

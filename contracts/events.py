@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator
+from json.encoder import encode_basestring
 from typing import Annotated
 
 from attrs import frozen
@@ -115,6 +116,8 @@ NAMES: dict[type[StreamEvent], str] = {kind: name for name, kind in EVENTS.items
 
 def to_wire(event: StreamEvent) -> bytes:
     """The event as one frame of the stream."""
+    if type(event) is Delta:  # there is one for each token, and its JSON is one string
+        return sse.encode("delta", b'{"delta":%b}' % encode_basestring(event.delta).encode())
     return sse.encode(NAMES[type(event)], encode(event))
 
 

@@ -17,6 +17,8 @@ from contracts.strict_json import ContractViolation, Violation
 class State(Enum):
     """Where a stream stands."""
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and asked for every event
+
     OPENING = auto()  # nothing sent: a failure may still choose an HTTP status
     STARTED = auto()  # `meta` is out: a failure must be an event
     SEARCHED = auto()  # `sources` are out
@@ -28,6 +30,8 @@ class State(Enum):
 
 class Step(Enum):
     """What an event does to the order; `done` is two steps, by its status."""
+
+    __hash__ = object.__hash__
 
     META = "meta"
     SOURCES = "sources"
@@ -84,6 +88,12 @@ class Seen:
     discard: bool = False
 
 
+# What is known of an event by its name: all there is to know of text, of which there is most.
+SEEN: dict[str, Seen] = {
+    name: Seen(Step(name)) for name in ("meta", "sources", "citations", "delta")
+}
+
+
 @define
 class StreamOrder:
     """One stream's place in the table. `citations_required` is the request's."""
@@ -120,4 +130,4 @@ def seen(event: StreamEvent) -> Seen:
     if isinstance(event, Done):
         ok = event.status == "ok"
         return Seen(Step.DONE_OK if ok else Step.DONE_FALLBACK, event.reason_code)
-    return Seen(Step(NAMES[type(event)]))
+    return SEEN[NAMES[type(event)]]

@@ -8,10 +8,9 @@ request's own lifetime, under the program's drain, and ends in `done` whatever h
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Self
+from typing import NamedTuple, Self
 
 import trio
-from attrs import evolve, frozen
 from quart import Response
 from quart.wrappers.response import ResponseBody
 
@@ -43,8 +42,7 @@ _ENDS = frozenset({Step.DONE_OK, Step.DONE_FALLBACK})
 _HEARTBEAT_S = HEARTBEAT_MS / 1000 / 2
 
 
-@frozen
-class Told:
+class Told(NamedTuple):
     """One event on its way: what it is, as far as it was read, and the frame that it came as."""
 
     step: Seen
@@ -161,8 +159,7 @@ class EventSink(ABC):
     async def _deliver(self, told: Told) -> None: ...
 
 
-@frozen
-class _Told:
+class _Told(NamedTuple):
     """One event on the wire, and what it does to the call once it is taken; a heartbeat is no
     event. `out` is set when it is written."""
 
@@ -219,7 +216,7 @@ class StreamSink(EventSink):
         going, out = _Told(told.on_the_wire(), told.step), self._first_text
         if told.step.step is Step.DELTA and out is None:
             out = self._first_text = trio.Event()
-            going = evolve(going, out=out)
+            going = going._replace(out=out)
         elif out is not None and not out.is_set():
             with waiting():
                 await out.wait()

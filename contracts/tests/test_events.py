@@ -47,6 +47,11 @@ def test_event_is_on_the_wire_as_the_page_says() -> None:
     assert to_wire(Delta("a\nb")) == b'event: delta\ndata: {"delta":"a\\nb"}\n\n'
 
 
+@given(st.text())
+def test_text_is_on_the_wire_as_the_codec_writes_it(text: str) -> None:
+    assert to_wire(Delta(text)) == sse.encode("delta", encode(Delta(text)))
+
+
 def test_longest_delta_fits_one_event() -> None:
     delta = Delta("\x01" * ANSWER_MAX_CHARS)
     (frame,) = frames(to_wire(delta))
