@@ -3,7 +3,8 @@
 httpcore 1.0.9 loses two things when a call is cancelled at the wrong moment. A connection that was
 opened and not used yet stays in the pool, open and for nobody, as long as the process lives; one
 whose TLS handshake is under way is dropped unclosed. `LosslessPool` gives back the first,
-`Closing` the second. Both hold behind a proxy too. Cleanup is shielded, and bounded.
+`Closing` the second. Both hold behind a proxy too. Cleanup is shielded, and bounded. And where
+httpcore asks each connection about each other one, for every call, this pool does not.
 """
 
 import ssl
@@ -21,6 +22,7 @@ from hop.waiting import waiting
 
 _CONNECTIONS_IDLE: Final = 100
 _KEEP_IDLE_S: Final = 2.0  # Well under the 30 s after which our servers close an idle connection.
+_IDLE_LOOKED_AT: Final = 4  # for each call's beginning and end
 
 
 def make_transport(
@@ -90,6 +92,33 @@ class LosslessPool(httpcore.AsyncConnectionPool):
                 await _closed(connection)
             raise
 
+    def _assign_requests_to_connections(self) -> list[httpcore.AsyncConnectionInterface]:
+        """As httpcore's own where nothing is capped, without asking every connection about every
+        other, and the system about every idle one, at each call's beginning and end.
+
+        Calls take the first that is idle, so it is the last ones that grow old.
+        """
+        self._connections[:] = [c for c in self._connections if not c.is_closed()]
+        idle = [c for c in self._connections if c.is_idle()]
+        closing = idle[self._max_keepalive_connections :]
+        kept = idle[: self._max_keepalive_connections]
+        closing += [c for c in kept[-_IDLE_LOOKED_AT:] if c.has_expired()]
+        free = [c for c in kept if c not in closing]
+        for request in [r for r in self._requests if r.is_queued()]:
+            origin = request.request.url.origin
+            while (taken := _first_for(origin, free)) is not None:
+                free.remove(taken)
+                if not taken.has_expired():
+                    break
+                closing.append(taken)
+            if taken is None:
+                taken = self.create_connection(origin)
+                self._connections.append(taken)
+            request.assign_to_connection(taken)
+        for connection in closing:
+            self._connections.remove(connection)
+        return closing
+
     def _lost(self) -> list[httpcore.AsyncConnectionInterface]:
         """Those that are neither at rest nor any call's."""
         held = {waiting.connection for waiting in self._requests}
@@ -98,6 +127,12 @@ class LosslessPool(httpcore.AsyncConnectionPool):
             for connection in self._connections
             if connection not in held and not connection.is_idle() and not connection.is_closed()
         ]
+
+
+def _first_for(
+    origin: httpcore.Origin, connections: Iterable[httpcore.AsyncConnectionInterface]
+) -> httpcore.AsyncConnectionInterface | None:
+    return next((c for c in connections if c.can_handle_request(origin)), None)
 
 
 @frozen

@@ -5,6 +5,7 @@ Exit codes: 0 after a drain, 1 when it cannot serve, 2 when its settings or argu
 """
 
 import argparse
+import gc
 import logging
 import os
 import secrets
@@ -145,6 +146,9 @@ async def _serve(
                 open_app(program, settings, client) as app,
                 sending,
             ):
+                # What there is by now lives as long as the program: collections pass it over.
+                gc.collect()
+                gc.freeze()
                 await _listen(program, app, listeners, signals, parent_left)
         except CannotServe as error:
             for listener in listeners:

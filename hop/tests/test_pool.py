@@ -1,7 +1,9 @@
 """The pool under cancellation: whatever moment a call is left in, no connection is lost."""
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
+import httpcore
 import httpx
 import pytest
 import trio
@@ -54,3 +56,59 @@ async def test_a_call_left_at_any_moment_leaves_no_connection_in_use(
             await trio.testing.wait_all_tasks_blocked()
             assert len([link for link in network.links if not link.server.closed]) == 1
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def many_idle(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[httpx.AsyncClient, MemoryNetwork, set[object], list[object]]]:
+    """A client after so many calls at once; which connections are old, and which were looked at."""
+    old: set[object] = set()
+    looked_at: list[object] = []
+
+    def has_expired(connection: object) -> bool:
+        looked_at.append(connection)
+        return connection in old
+
+    monkeypatch.setattr(httpcore.AsyncHTTPConnection, "has_expired", has_expired)
+    async with trio.open_nursery() as nursery:
+        network = MemoryNetwork(nursery)
+        network.listen("next", answering)
+        transport = network.transport()
+        async with make_client(transport) as client:
+            await ask_at_once(client, count)
+            old.update(pool_of(transport).connections)
+            looked_at.clear()
+            yield client, network, old, looked_at
+        nursery.cancel_scope.cancel()
+
+
+async def test_connections_too_many_are_closed_when_their_time_is_over(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with many_idle(12, monkeypatch) as (client, network, _, _):
+        assert len(network.links) == 12
+        for _ in range(3):
+            assert await ask(client) == b"ok"
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(network.links) == 1
+
+
+async def test_the_first_idle_connection_is_taken_and_few_others_are_looked_at(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with many_idle(150, monkeypatch) as (client, network, old, looked_at):
+        assert len(network.links) == len(old) == 100
+        kept = set(old)
+        old.clear()
+        assert await ask(client) == b"ok"
+        assert len(looked_at) <= 10
+        # As many at once as there are: each has one of its own.
+        await ask_at_once(client, 100)
+        assert kept == set(pool_of(client._transport).connections)  # type: ignore[arg-type]  # ours
+
+
+async def ask_at_once(client: httpx.AsyncClient, times: int) -> None:
+    async with trio.open_nursery() as asking:
+        for _ in range(times):
+            asking.start_soon(ask, client)
