@@ -183,8 +183,14 @@ class _Stream(httpcore.AsyncNetworkStream):
                 raise httpcore.ReadError(error) from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Likewise."""
         with waiting():
-            await self._stream.write(buffer, timeout)
+            if self._trio is None or timeout is not None or not buffer:
+                return await self._stream.write(buffer, timeout)
+            try:
+                return await self._trio.send_all(buffer)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise httpcore.WriteError(error) from error
 
     async def aclose(self) -> None:
         with waiting():
