@@ -1,19 +1,19 @@
 """The pool under cancellation: whatever moment a call is left in, no connection is lost."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import httpcore
 import httpx
 import pytest
 import trio
+from attrs import define
 from trio.testing import MockClock
 
 from harness.net import MemoryNetwork
 from harness.steps import CancelAfter
 from hop.call import make_client
 from hop.exchange import ResponseBytes, send
-from hop.pool import LosslessPool
+from hop.pool import LosslessPool, make_transport
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
@@ -58,54 +58,63 @@ async def test_a_call_left_at_any_moment_leaves_no_connection_in_use(
         nursery.cancel_scope.cancel()
 
 
-@asynccontextmanager
-async def many_idle(
-    count: int, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[tuple[httpx.AsyncClient, MemoryNetwork, set[object], list[object]]]:
-    """A client after so many calls at once; which connections are old, and which were looked at."""
-    old: set[object] = set()
-    looked_at: list[object] = []
-
-    def has_expired(connection: object) -> bool:
-        looked_at.append(connection)
-        return connection in old
-
-    monkeypatch.setattr(httpcore.AsyncHTTPConnection, "has_expired", has_expired)
-    async with trio.open_nursery() as nursery:
-        network = MemoryNetwork(nursery)
-        network.listen("next", answering)
-        transport = network.transport()
-        async with make_client(transport) as client:
-            await ask_at_once(client, count)
-            old.update(pool_of(transport).connections[1:])
-            looked_at.clear()
-            yield client, network, old, looked_at
-        nursery.cancel_scope.cancel()
-
-
 async def test_connections_too_many_are_closed_when_their_time_is_over(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    async with many_idle(12, monkeypatch) as (client, network, _, _):
+    network = MemoryNetwork(nursery)
+    network.listen("next", answering)
+    transport = network.transport()
+    async with make_client(transport) as client:
+        await ask_at_once(client, 12)
         assert len(network.links) == 12
+        for connection in pool_of(transport).connections[1:]:
+            assert isinstance(connection, httpcore.AsyncHTTPConnection)
+            assert isinstance(connection._connection, httpcore.AsyncHTTP11Connection)
+            connection._connection._expire_at = 0.0
         for _ in range(3):
             assert await ask(client) == b"ok"
         await trio.testing.wait_all_tasks_blocked()
         assert len(network.links) == 1
 
 
-async def test_the_first_idle_connection_is_taken_and_few_others_are_looked_at(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+async def test_no_more_are_kept_than_allowed_and_each_call_has_one_of_its_own(
+    nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    async with many_idle(150, monkeypatch) as (client, network, old, looked_at):
-        assert len(network.links) == 1 + len(old) == 100
-        kept = set(pool_of(client._transport).connections)  # type: ignore[arg-type]  # ours
-        old.clear()
-        assert await ask(client) == b"ok"
-        assert len(looked_at) <= 10
-        # As many at once as there are: each has one of its own.
+    network = MemoryNetwork(nursery)
+    network.listen("next", answering)
+    transport = network.transport()
+    async with make_client(transport) as client:
+        await ask_at_once(client, 150)
+        kept = set(pool_of(transport).connections)
+        assert len(kept) == len(network.links) == 100
         await ask_at_once(client, 100)
-        assert kept == set(pool_of(client._transport).connections)  # type: ignore[arg-type]  # ours
+        assert set(pool_of(transport).connections) == kept
+
+
+@define(eq=False)
+class Idle(httpcore.AsyncConnectionInterface):
+    """A connection at rest that counts how often it is asked whether its time is over."""
+
+    looked_at: int = 0
+
+    def is_idle(self) -> bool:
+        return True
+
+    def is_closed(self) -> bool:
+        return False
+
+    def has_expired(self) -> bool:
+        self.looked_at += 1
+        return False
+
+
+def test_few_of_many_idle_connections_are_looked_at() -> None:
+    pool = pool_of(make_transport())
+    idle = [Idle() for _ in range(100)]
+    pool._connections = [*idle]
+    for _ in range(10):
+        assert pool._assign_requests_to_connections() == []
+    assert 10 <= sum(connection.looked_at for connection in idle) <= 50
 
 
 async def ask_at_once(client: httpx.AsyncClient, times: int) -> None:
