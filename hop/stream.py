@@ -213,13 +213,14 @@ class StreamSink(EventSink):
 
         The first text goes out alone, before there is more: it is what somebody waits for.
         """
-        going, out = _Told(told.on_the_wire(), told.step), self._first_text
-        if told.step.step is Step.DELTA and out is None:
-            out = self._first_text = trio.Event()
-            going = going._replace(out=out)
-        elif out is not None and not out.is_set():
-            with waiting():
-                await out.wait()
+        going = _Told(told.on_the_wire(), told.step)
+        if told.step.step is Step.DELTA:
+            if self._first_text is None:
+                self._first_text = trio.Event()
+                going = going._replace(out=self._first_text)
+            elif not self._first_text.is_set():
+                with waiting():
+                    await self._first_text.wait()
         # Nothing is told after its time, though there is room for it.
         await trio.lowlevel.checkpoint_if_cancelled()
         self._told_at = trio.current_time()
