@@ -100,6 +100,7 @@ def test_memory_stays_under_the_cap_and_one_feed(stream: bytes, size: int) -> No
         (b"event:delta\ndata:{}\n\n", Frame("delta", b"{}")),
         (b"data:  two\n\n", Frame("", b" two")),
         (b"data: a\ndata: b\ndata\n\n", Frame("", b"a\nb\n")),
+        (b"data: a\rdata: b\n\n", Frame("", b"a\nb")),
         (b"data\n\n", Frame("", b"")),
         (b"event: a\nevent: b\ndata: x\n\n", Frame("b", b"x")),
         (b"event: meta\n\n", Frame("meta", None)),

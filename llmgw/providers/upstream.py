@@ -62,8 +62,9 @@ class Wait:
             self.code, self.left_s = ReasonCode.PROVIDER_IDLE_TIMEOUT, self.clocks.idle_s
 
     def waited(self, since: float) -> None:
-        """The clock has run since then. A busy machine may see an arrival when it has run out."""
-        self.left_s = max(0.0, self.left_s - (trio.current_time() - since))
+        """The clock has run since then. A busy machine may see an arrival when it has run out: then
+        less than nothing is left."""
+        self.left_s -= trio.current_time() - since
 
     def fault(self) -> GenerationFault:
         return GenerationFault(self.code, "no content in time")
