@@ -32,7 +32,7 @@ _RULES: Final[Mapping[str, str]] = {
     ABSTAINING: "content-c0-alone",
     UNVERIFIED: "content-unknown-id",
     REFUSED: "finish-content-filter",
-    WITHDRAWN: "stall?after=40&for=30s",
+    WITHDRAWN: "stall?after=60&for=30s",
 }
 # What the model injects, by its name in the fake's catalogue.
 _INJECTIONS: Final = (
