@@ -229,7 +229,8 @@ class Guard:
     def _check_autolink(self, text: str, at: int, scheme: str) -> None:
         """`<scheme:…>` is a link, whatever the scheme; a blank or a `<` in it makes it text."""
         for place in range(at + 1, len(text)):
-            if text[place] == ">" and not text.startswith("//", at + 1):
+            # What follows `//` is judged as a url; where nothing does, it is a link all the same.
+            if text[place] == ">" and (place == at + 3 or not text.startswith("//", at + 1)):
                 if not self._allowed.quotes(f"{scheme}{text[at:place]}"):
                     raise _blocked("a link")
                 return

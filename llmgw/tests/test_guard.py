@@ -106,6 +106,7 @@ BLOCKED = [
     ("<b\n/>", URL),
     ("<mailto:c@d.example>", URL),
     ("<tel:1>", URL),
+    ("<tel://>", URL),
     ("<c@d.example>", URL),
     ("<b.c+d@evil.example>", URL),
     ("<x<c@d.example>", URL),
