@@ -165,7 +165,9 @@ class Closing(httpcore.AsyncNetworkBackend):
 @frozen(eq=False)
 class _Stream(httpcore.AsyncNetworkStream):
     _stream: httpcore.AsyncNetworkStream
-    _trio: trio.abc.Stream | None = field(init=False)  # what it reads, where that is known
+    _trio: trio.abc.Stream | None = field(
+        init=False
+    )  # trio's own within it, where it is httpcore's
 
     @_trio.default
     def _inner(self) -> trio.abc.Stream | None:
@@ -173,7 +175,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """As httpcore's own, without a clock where there is no time limit: a model server sends
-        a piece for each token, and half of what one costs to read would be that clock's."""
+        a piece for each token, and that clock would be a good part of what one costs to read."""
         with waiting():
             if self._trio is None or timeout is not None:
                 return await self._stream.read(max_bytes, timeout)

@@ -1,6 +1,7 @@
 """The pool under cancellation: whatever moment a call is left in, no connection is lost."""
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import httpcore
 import httpx
@@ -58,16 +59,25 @@ async def test_a_call_left_at_any_moment_leaves_no_connection_in_use(
         nursery.cancel_scope.cancel()
 
 
-async def test_connections_too_many_are_closed_when_their_time_is_over(
-    nursery: trio.Nursery, autojump_clock: MockClock
-) -> None:
+@asynccontextmanager
+async def asked_at_once(
+    count: int, nursery: trio.Nursery
+) -> AsyncIterator[tuple[httpx.AsyncClient, LosslessPool, MemoryNetwork]]:
+    """A client after so many calls at once, its pool and its network."""
     network = MemoryNetwork(nursery)
     network.listen("next", answering)
     transport = network.transport()
     async with make_client(transport) as client:
-        await ask_at_once(client, 12)
+        await ask_at_once(client, count)
+        yield client, pool_of(transport), network
+
+
+async def test_connections_too_many_are_closed_when_their_time_is_over(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with asked_at_once(12, nursery) as (client, pool, network):
         assert len(network.links) == 12
-        for connection in pool_of(transport).connections[1:]:
+        for connection in pool.connections[1:]:
             assert isinstance(connection, httpcore.AsyncHTTPConnection)
             assert isinstance(connection._connection, httpcore.AsyncHTTP11Connection)
             connection._connection._expire_at = 0.0
@@ -80,15 +90,11 @@ async def test_connections_too_many_are_closed_when_their_time_is_over(
 async def test_no_more_are_kept_than_allowed_and_each_call_has_one_of_its_own(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    network = MemoryNetwork(nursery)
-    network.listen("next", answering)
-    transport = network.transport()
-    async with make_client(transport) as client:
-        await ask_at_once(client, 150)
-        kept = set(pool_of(transport).connections)
+    async with asked_at_once(150, nursery) as (client, pool, network):
+        kept = set(pool.connections)
         assert len(kept) == len(network.links) == 100
         await ask_at_once(client, 100)
-        assert set(pool_of(transport).connections) == kept
+        assert set(pool.connections) == kept
 
 
 @define(eq=False)
