@@ -177,7 +177,10 @@ async def ask(port: int, request: bytes) -> WireLog:
     except OSError as error:
         raise ConnectionError(f"nobody at port {port}") from error
     async with stream:
-        await stream.send_all(request)
+        try:
+            await stream.send_all(request)
+        except trio.BrokenResourceError as error:  # killed before it could take what the kernel had
+            raise ConnectionError(f"reset at port {port} before all was asked") from error
         note("up", "sent", request)
         try:
             while data := bytes(await stream.receive_some()):
