@@ -133,6 +133,8 @@ def serving(bff: Bff) -> Iterator[str]:
             status, text = bff.answer(kind)
             try:
                 self.reply(status, text.replace("REQUEST-ID", request_id))
+                if request_id.endswith("-left") and "event: delta" in text:
+                    self.write_until_gone()
             except OSError:
                 bff.left += bff.notices
                 bff.ended(request_id, "CLIENT_DISCONNECTED")
@@ -141,11 +143,16 @@ def serving(bff: Bff) -> Iterator[str]:
 
         def reply(self, status: int, text: str) -> None:
             self.send_response(status)
-            self.send_header("content-length", str(len(text.encode())))
             self.end_headers()
             for number, frame in enumerate(text.split("\n\n")):
                 time.sleep(bff.pause_s if number > 1 else 0)
                 self.wfile.write(("\n\n" * (number > 0) + frame).encode())
+
+        def write_until_gone(self) -> None:
+            """As for a model that has much to say: who leaves has all the time that they need."""
+            for _ in range(500):
+                time.sleep(0.02)
+                self.wfile.write(b": heartbeat\n\n")
 
         def log_message(self, *arguments: object) -> None:
             del arguments
@@ -257,8 +264,7 @@ FAILED: list[tuple[str, dict[str, object]]] = [
     ("error", {"code": "OUTPUT_TRUNCATED", "discard": True}),
     ("done", {"status": "fallback", "reason_code": "OUTPUT_TRUNCATED"}),
 ]
-# The heartbeats give the one who leaves time to be missed.
-ONE_DELTA = stream(EVENTS[:4]) + ": heartbeat\n\n" * 4 + stream(EVENTS[6:])
+ONE_DELTA = stream(EVENTS[:4] + EVENTS[6:])
 WITHDRAWN = (200, stream(FAILED))
 REFUSED = (200, json.dumps({**ABSTAINED, "reason_code": "PROVIDER_UNREACHABLE"}))
 OFF = [
