@@ -11,7 +11,8 @@ GenerationFault ends the answer. What counts:
    the one-letter elements a `>` or an attribute must follow, since people write `a <b`. Comments,
    doctypes and CDATA too. `<package>` and `List<String>` are text;
  - a url is `scheme://…`, `www.…`, `javascript:…`, `vbscript:…`, `data:type/…`, and in a link's
-   target whatever names a scheme or a host. Only the scheme's name is let out before it is judged.
+   target whatever names a scheme or a host, the target judged whole: Markdown undoes escapes, and
+   takes into it what ends a url in a sentence. Only the scheme's name is let out before that.
    Other relative targets lead nowhere else and pass. Code spans exempt nothing;
  - a mailbox is `<name@host>`, in angle brackets, which Markdown makes a link of.
 
@@ -40,7 +41,9 @@ _SCRIPT_SCHEMES: Final = frozenset({"javascript", "vbscript"})
 _NAME_END: Final = re.compile(r"[^A-Za-z0-9]")
 _MIME_END: Final = re.compile(r"[^A-Za-z0-9.+-]")
 _TARGET_END: Final = re.compile(r"[)\s>]")
-# What ends `<name@host>`, which CommonMark (0.31, 6.5) reads as a link to a mailbox.
+# What ends `<scheme:…>` and `<name@host>`, which CommonMark (0.31, 6.5) reads as links, and NUL as
+# a letter.
+_AUTOLINK_END: Final = re.compile(r"[<>\x01-\x20]")
 _MAILBOX_END: Final = re.compile(r"[^A-Za-z0-9.!#$%&'*+/=?^_`{|}~@-]")
 # The hold, and the character that passes it.
 _SEEN_CHARS: Final = GUARD_HOLD_CHARS + 1
@@ -173,13 +176,15 @@ class Guard:
 
     def _check_short_tag(self, text: str, at: int) -> None:
         """Of `<b …`: a tag when an attribute's `=` or a `>` comes, and nothing no tag holds."""
-        for place in range(at, len(text)):
-            if text[place] in "=>" and text[at:place].strip(" \t\n/"):
+        has_name = False
+        for sign in text[at:]:
+            if sign == ">" or (sign == "=" and has_name):
                 raise _blocked("a tag")
-            if text[place] == ">":
-                raise _blocked("a tag")
-            if not (text[place].isalnum() or text[place] in " \t\n/-_"):
+            if sign.isspace() or sign == "/":
+                continue
+            if not (sign.isalnum() or sign in "-_.:"):
                 return
+            has_name = True
         raise _MoreNeeded
 
     def _check_mailbox(self, text: str, at: int) -> None:
@@ -196,7 +201,7 @@ class Guard:
         if sign not in "(:":
             return
         start = at + 2
-        while _char(text, start) in " \t\n<":
+        while (blank := _char(text, start)).isspace() or blank == "<":
             start += 1
         ended = _TARGET_END.search(text, start)
         target = text[start : ended.start() if ended else len(text)]
@@ -228,15 +233,17 @@ class Guard:
 
     def _check_autolink(self, text: str, at: int, scheme: str) -> None:
         """`<scheme:…>` is a link, whatever the scheme; a blank or a `<` in it makes it text."""
-        for place in range(at + 1, len(text)):
-            # What follows `//` is judged as a url; where nothing does, it is a link all the same.
-            if text[place] == ">" and (place == at + 3 or not text.startswith("//", at + 1)):
-                if not self._allowed.quotes(f"{scheme}{text[at:place]}"):
-                    raise _blocked("a link")
+        ended = _AUTOLINK_END.search(text, at + 1)
+        is_long = ended is None and len(text) - at == _SEEN_CHARS
+        if ended is None and not is_long:
+            if self._ending:
                 return
-            if text[place].isspace() or text[place] in "<>":
-                return
-        raise _MoreNeeded
+            raise _MoreNeeded
+        if (ended and ended[0] != ">") or (is_long and text.startswith("//", at + 1)):
+            return  # A long url is judged as one.
+        link = scheme + text[at : ended.start() if ended else len(text)]
+        if not (self._allowed.quotes(link) or self._allowed.allows(link)):
+            raise _blocked("a link")
 
     def _check_www(self, text: str, at: int) -> int:
         before = text[at - 1 : at] or self._before[-1:]
@@ -294,8 +301,11 @@ def _leads_away(target: str) -> bool:
     if target[:1] in ("/", "\\") and target[1:2] in ("/", "\\", "&"):
         return True
     head = re.split(r"[/?#]", target, maxsplit=1)[0]
-    is_url = scheme_before(head.removesuffix(":")) and target[len(head) :].startswith("//")
-    return not is_url and any(sign in head for sign in ":&\\")
+    scheme, rest = head.removesuffix(":"), target[len(head) :]
+    if scheme and scheme_before(scheme) == scheme.lower() and rest.startswith("//"):
+        # In a sentence a url ends there; a target goes on, to whatever host that makes.
+        return rest == "//" or bool(END.search(rest))
+    return any(sign in head for sign in ":&\\")
 
 
 def _blocked(what: str) -> GenerationFault:

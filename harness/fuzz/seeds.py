@@ -211,6 +211,8 @@ def _guard_words() -> Iterator[bytes]:
         b"//evil.example",
     )
     yield from ("【c2】".encode(), "［".encode(), b"\\", b"`", b"\n\n", b"xmpp:", b"a@evil.example")
+    yield from (blank.encode() for blank in ("\r", "\f", "\x00", "\u00a0", "\u2028", "\u3000"))
+    yield from (b"https://docs.example", "\u3002".encode(), b"&period;", b"<b ", b"{", b"|")
 
 
 def _ingest_words() -> Iterator[bytes]:

@@ -17,7 +17,9 @@ PIECES = [
     "img", "script", "em", "href=", "src=", "=", "'", '"', ":", "//", "http", "https", "ftp", "://",
     "evil.example", "www.", "javascript:", "data:", "text/html", "mailto:", "&colon;", "&#58;",
     "%3A", "![a](x)", "[a](", "[r]", "[r]:", "*", "_", "#", "- ", "1. ", "    ", "```", "--", "!--",
-    SOURCE, "é", "한", ".", ",", "-", "?", "@",
+    SOURCE, "é", "한", ".", ",", "-", "?", "@", "\r", "\f", "\v", "\x00", "\x1f",
+    "\u00a0", "\u2028", "\u3000", "\u200b", "\u3002", "https://docs.example",
+    "&period;", "&Tab;", "{", "}", "|", "^",
 ]  # fmt: skip
 TEXT = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 
@@ -45,6 +47,24 @@ def let_through(text: str) -> str | None:
 @example("<b\nx>")
 @example("<em\tx>")
 @example("<b<x.y@evil.example>")
+@example("<b x.y:z_1-2>")
+@example("<b\rx>")
+@example("<b\fx>")
+@example("<b\u2028x>")
+@example("[a](\r//evil.example)")
+@example("[a](\u3000//evil.example)")
+@example("[a](<\u2028b:c>)")
+@example("[r]:\r//evil.example\n\n[r]")
+@example("<rb:\u00a0>")
+@example("<http://\u2028evil.example>")
+@example("<https://docs.example/page\u3002evil.example>")
+@example("[a](https://docs.example\u3002evil.example)")
+@example("[a](https://docs.example\\.evil.example)")
+@example("[a](https://docs.example{.evil.example)")
+@example("<rb:\x00>")
+@example("[a](http://)")
+@example("[a](mailto:https://docs.example/page)")
+@example("<http://evil.example/" + "x" * 300 + ">")
 def test_what_is_let_through_renders_to_nothing_that_is_blocked(text: str) -> None:
     out = let_through(text)
     if out is None:
