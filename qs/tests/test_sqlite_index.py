@@ -23,6 +23,7 @@ from qs.retrieval.port import Hit, RetrievalFault, Retriever, best_score
 from qs.retrieval.relevance import DEFAULT_MIN_SCORE
 from qs.retrieval.sqlite_index import SqliteIndex
 from qs.retrieval.sqlite_schema import APPLICATION_ID, FORMAT_VERSION
+from qs.retrieval.sqlite_search import Reader, holders
 from qs.tests.engine_conformance import PAGES
 
 T = TypeVar("T")
@@ -80,6 +81,22 @@ async def test_the_right_chunk_is_first_in_every_script(
     assert DEFAULT_MIN_SCORE <= best_score(hits) <= 1.0
     assert len(hits) <= 3
     await index.aclose()
+
+
+def test_terms_are_found_alike_whether_they_are_walked_or_looked_up(tmp_path: Path) -> None:
+    pages = {
+        f"page {number}": f"{'apt ' * (number % 2)}{'dpkg ' * (number % 3)}all"
+        for number in range(60)
+    }
+    with contextlib.closing(sqlite3.connect(_fill(tmp_path / "index", pages))) as connection:
+        reader = Reader(connection, (0, 0))
+        terms, chunks = ["apt", "dpkg", "page", "7", "nowhere"], range(5, 45)
+        for columns in ("", "heading: "):
+            walked, looked_up = (
+                holders(reader, terms, chunks, columns, walked_max) for walked_max in (1_000, -1)
+            )
+            assert walked == looked_up
+    assert walked[8] == ["page", "7"]
 
 
 async def test_a_question_off_the_subject_scores_under_the_threshold(path: Path) -> None:
