@@ -7,6 +7,7 @@ and no comment may come of the text, and no link that leads to another site than
 import re
 from collections.abc import Iterator
 from typing import Final
+from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -42,7 +43,8 @@ def blocked_in(text: str, source_url: str) -> Iterator[str]:
                 yield "a comment"
         elif token.type == "link_open":
             href = str(token.attrs["href"])
-            if _LEADS_AWAY.match(href) and not f"{href.rstrip(_MARKS)}/".startswith(source_url):
+            site = unquote(href).rstrip(_MARKS)
+            if _LEADS_AWAY.match(href) and not f"{site}/".startswith(source_url):
                 yield f"a link to {href}"
 
 

@@ -29,7 +29,7 @@ from contracts.limits import GUARD_HOLD_CHARS
 from contracts.reasons import ReasonCode
 from llmgw.faults import GenerationFault
 from llmgw.html_elements import ELEMENTS
-from llmgw.urls import END, SCHEME_CHARS, AllowedUrls, scheme_before
+from llmgw.urls import END, SCHEME_CHARS, TRAILING, AllowedUrls, scheme_before
 
 _TRIGGER: Final = re.compile(r"[\[［【!<:\]wW]")
 _OPEN, _CLOSE = "[［【", "]］】"
@@ -40,7 +40,11 @@ _DECLARATIONS: Final = ("<!--", "<!doctype", "<![cdata[")
 _SCRIPT_SCHEMES: Final = frozenset({"javascript", "vbscript"})
 _NAME_END: Final = re.compile(r"[^A-Za-z0-9]")
 _MIME_END: Final = re.compile(r"[^A-Za-z0-9.+-]")
-_TARGET_END: Final = re.compile(r"[)\s>]")
+# What stands before a link's target, what it ends in or goes on by (no blank but ASCII's), and what
+# one in angle brackets ends in.
+_TARGET_SIGNS: Final = re.compile(r"[()\x01-\x20\x7f]")
+_BLANKS: Final = re.compile(r"[\s<]*")
+_ANGLED_END: Final = re.compile(r"[>\r\n]")
 # What ends `<scheme:…>` and `<name@host>`, which CommonMark (0.31, 6.5) reads as links, and NUL as
 # a letter.
 _AUTOLINK_END: Final = re.compile(r"[<>\x01-\x20]")
@@ -169,12 +173,19 @@ class Guard:
             raise _MoreNeeded
         if ended is None or name not in ELEMENTS:
             return
-        if text[ended.start()] in "/>" or (text[ended.start()].isspace() and len(name) > 1):
+        is_short = len(name) == 1 and not (name == "p" and self._may_begin_a_block(text, at))
+        if text[ended.start()] in "/>" or (text[ended.start()].isspace() and not is_short):
             raise _blocked("a tag")
         if text[ended.start()].isspace():
-            self._check_short_tag(text, ended.start())
+            is_long = len(text) - at == _SEEN_CHARS
+            self._check_short_tag(text, ended.start(), is_long=is_long)
 
-    def _check_short_tag(self, text: str, at: int) -> None:
+    def _may_begin_a_block(self, text: str, at: int) -> bool:
+        """At a line's start, or behind a list's or a quote's mark, `<p ` alone makes HTML."""
+        before = (self._before + text[:at])[-_BEFORE_CHARS:].rstrip(" \t")
+        return not before[-1:].isalnum()
+
+    def _check_short_tag(self, text: str, at: int, *, is_long: bool) -> None:
         """Of `<b …`: a tag when an attribute's `=` or a `>` comes, and nothing no tag holds."""
         has_name = False
         for sign in text[at:]:
@@ -185,6 +196,8 @@ class Guard:
             if not (sign.isalnum() or sign in "-_.:"):
                 return
             has_name = True
+        if is_long:
+            raise _blocked("a tag")
         raise _MoreNeeded
 
     def _check_mailbox(self, text: str, at: int) -> None:
@@ -200,18 +213,23 @@ class Guard:
         sign = _char(text, at + 1)
         if sign not in "(:":
             return
-        start = at + 2
-        while (blank := _char(text, start)).isspace() or blank == "<":
-            start += 1
-        ended = _TARGET_END.search(text, start)
-        target = text[start : ended.start() if ended else len(text)]
-        is_long = len(text) - at == _SEEN_CHARS
-        if _leads_away(target) and not self._allowed.quotes(target):
-            if ended or self._ending or is_long:
-                raise _blocked("a link")
+        blanks = _BLANKS.match(text, at + 2)
+        start = blanks.end() if blanks else len(text)
+        end = _target_end(text, start, angled="<" in text[at:start])
+        target = text[start:end]
+        is_long = end is None and len(text) - at == _SEEN_CHARS
+        if end is None and not (is_long or self._ending):
             raise _MoreNeeded
-        if ended is None and not is_long:
-            raise _MoreNeeded
+        leads_away = _leads_away(target) and not self._vouched_for(target, goes_on=is_long)
+        if leads_away or (is_long and not target):
+            raise _blocked("a link")
+
+    def _vouched_for(self, link: str, *, goes_on: bool) -> bool:
+        """Whether a passage holds it, or the beginning of one that goes on past the hold."""
+        allowed = self._allowed
+        return (
+            allowed.quotes(link) or allowed.allows(link) or (goes_on and allowed.may_become(link))
+        )
 
     def _check_scheme(self, text: str, at: int) -> int:
         before = self._before + text[max(0, at - SCHEME_CHARS - 1) : at]
@@ -239,10 +257,10 @@ class Guard:
             if self._ending:
                 return
             raise _MoreNeeded
-        if (ended and ended[0] != ">") or (is_long and text.startswith("//", at + 1)):
-            return  # A long url is judged as one.
+        if ended and ended[0] != ">":
+            return
         link = scheme + text[at : ended.start() if ended else len(text)]
-        if not (self._allowed.quotes(link) or self._allowed.allows(link)):
+        if not self._vouched_for(link, goes_on=is_long):
             raise _blocked("a link")
 
     def _check_www(self, text: str, at: int) -> int:
@@ -260,7 +278,7 @@ class Guard:
         end = ended.start() if ended else len(text)
         if ended is None and (len(text) - at == _SEEN_CHARS or not self._ending):
             self._goes_on(text, at, start + text[rest_at:])
-        elif end > rest_at:
+        elif text[rest_at:end].rstrip(TRAILING):
             self._must_be_allowed(start + text[rest_at:end])
         return end - at
 
@@ -296,16 +314,24 @@ def _char(text: str, at: int) -> str:
     return text[at]
 
 
+def _target_end(text: str, start: int, *, angled: bool) -> int | None:
+    """Where a link's target ends that begins there: its brackets are matched (CommonMark, 6.3)."""
+    if angled:
+        ended = _ANGLED_END.search(text, start)
+        return ended and ended.start()
+    depth = 0
+    for found in _TARGET_SIGNS.finditer(text, start):
+        depth += (found[0] == "(") - (found[0] == ")")
+        if depth < 0 or found[0] not in "()":
+            return found.start()
+    return None
+
+
 def _leads_away(target: str) -> bool:
-    """Whether a link's target names a host, or a scheme that is not judged as a url anyway."""
+    """Whether a link's target names a host or a scheme."""
     if target[:1] in ("/", "\\") and target[1:2] in ("/", "\\", "&"):
         return True
-    head = re.split(r"[/?#]", target, maxsplit=1)[0]
-    scheme, rest = head.removesuffix(":"), target[len(head) :]
-    if scheme and scheme_before(scheme) == scheme.lower() and rest.startswith("//"):
-        # In a sentence a url ends there; a target goes on, to whatever host that makes.
-        return rest == "//" or bool(END.search(rest))
-    return any(sign in head for sign in ":&\\")
+    return any(sign in ":&\\" for sign in re.split(r"[/?#]", target, maxsplit=1)[0])
 
 
 def _blocked(what: str) -> GenerationFault:

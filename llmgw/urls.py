@@ -15,7 +15,8 @@ SCHEME_CHARS: Final = 32
 _SCHEME_END: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*\Z")
 # What ends a url: blanks, quotes, brackets no url holds bare, and the full stops of CJK text.
 END: Final = re.compile(r"[\s<>\"`|\\^{}\u3001\u3002\uff0c\uff08\uff09\u300c\u300d]")
-_TRAILING: Final = ".,;:!?)]}'*_~\u2019\u201d\u2026"
+# What a sentence may put behind a url.
+TRAILING: Final = ".,;:!?)]}'*_~\u2019\u201d\u2026"
 _GOES_ON: Final = re.compile(r"[/?#]")
 # A sentence ends in a few marks, a url goes on in a few places; thousands of either are an attack
 # on whoever tries each.
@@ -87,7 +88,8 @@ class AllowedUrls:
 def _paths_above(url: str) -> Iterator[str]:
     """Where the url begins, at each place where its path, query or fragment goes on."""
     yield url
-    for found in islice(_GOES_ON.finditer(url), PATHS_MAX):
+    host_at = url.find("://") + 3 if "://" in url else 0
+    for found in islice(_GOES_ON.finditer(url, host_at), PATHS_MAX):
         yield url[: found.start()]
 
 
@@ -95,8 +97,8 @@ def _forms(url: str) -> Iterator[str]:
     """The url, and the same without each of the marks it ends in, of which a few count."""
     yield url
     for _ in range(MARKS_MAX):
-        if not url or url[-1] not in _TRAILING:
+        if not url or url[-1] not in TRAILING:
             return
         url = url[:-1]
         yield url
-    yield url.rstrip(_TRAILING)
+    yield url.rstrip(TRAILING)
