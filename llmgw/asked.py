@@ -62,7 +62,7 @@ def asked_by(
         messages=shown.messages,
         max_tokens=max_tokens,
         temperature=settings.temperature if temperature is None else temperature,
-        stream=request.stream and settings.stream_enabled,
+        stream=settings.stream_enabled and (request.stream or settings.stream_always),
         schema=schema_for(model, shown.alias_count, max_tokens) if cited else None,
     )
     return Asked(request, shown, call)

@@ -96,6 +96,12 @@ class GatewaySettings(HopSettings):
     stream_enabled: bool = setting(
         "LLM_STREAM_ENABLED", True, boolean, "ask the model server for a stream"
     )
+    stream_always: bool = setting(
+        "LLM_STREAM_ALWAYS",
+        False,
+        boolean,
+        "ask it for a stream for plain calls too: who leaves is felt at once, by llama.cpp as well",
+    )
     schema_enabled: bool = setting(
         "LLM_SCHEMA_ENABLED",
         True,

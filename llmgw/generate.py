@@ -182,33 +182,43 @@ class Generation:
             sink.call.program.log.info("model wrote", content=event.text)
 
     def _outlet(self, asked: Asked, sink: EventSink) -> "_Outlet":
-        return _Outlet(sink, self.request.context.chunks, whole=not asked.call.stream)
+        whole = not (self.request.stream and asked.call.stream)
+        return _Outlet(sink, self.request.context.chunks, whole)
 
 
 @define
 class _Outlet:
-    """What was proved, on its way to the caller. `whole`: all text in one `delta` at the end."""
+    """What was proved, on its way to the caller. `whole`: all at the end, its text in one `delta`.
+
+    Nothing is told of a whole answer before it is proved, so that another attempt can be made.
+    """
 
     sink: EventSink
     chunks: Sequence[Chunk]
     whole: bool
     has_told: bool = field(default=False, init=False)
-    _held: list[str] = field(factory=list, init=False)
+    _held: list[CitedChunks | TextOut] = field(factory=list, init=False)
 
     async def let_out(self, outputs: Sequence[CitedChunks | TextOut]) -> None:
+        if self.whole:
+            self._held += outputs
+            return
         for output in outputs:
-            self.has_told = True
-            if isinstance(output, CitedChunks):
-                cited = tuple(self._citation(alias) for alias in output.aliases)
-                await self.sink.emit(CitationsProved(cited))
-            elif self.whole:
-                self._held.append(output.text)
-            else:
-                await self.sink.emit(Delta(output.text))
+            await self._tell(output)
 
     async def close(self) -> None:
-        if self._held:
-            await self.sink.emit(Delta("".join(self._held)))
+        cited = [output for output in self._held if isinstance(output, CitedChunks)]
+        text = "".join(output.text for output in self._held if isinstance(output, TextOut))
+        for output in (*cited, *([TextOut(text)] if text else ())):
+            await self._tell(output)
+
+    async def _tell(self, output: CitedChunks | TextOut) -> None:
+        self.has_told = True
+        if isinstance(output, CitedChunks):
+            cited = tuple(self._citation(alias) for alias in output.aliases)
+            await self.sink.emit(CitationsProved(cited))
+        else:
+            await self.sink.emit(Delta(output.text))
 
     def _citation(self, alias: str) -> Citation:
         """The passage an alias stands for: title and url are the request's, never the model's."""

@@ -49,7 +49,7 @@ def faults(run: Run) -> Iterator[str]:
         elif half.schema and (share := _share(asked)) < CLEAN_SHARE_MIN:
             yield f"with the schema sent {share:.1%} parse cleanly, of {CLEAN_SHARE_MIN:.0%} wanted"
     for leavings in run.leavings:
-        if leavings.is_promised and leavings.median_ms > LEFT_MS_MAX:
+        if leavings.median_ms > LEFT_MS_MAX:
             yield (
                 f"{leavings.mode}: the slot is idle {leavings.median_ms:.0f} ms after the client "
                 f"left, where {LEFT_MS_MAX} are allowed"

@@ -5,8 +5,8 @@ asked until every slot is idle. That the answer was left shows in the gateway's 
 CLIENT_DISCONNECTED; that the slot was freed by the leaving, and not by the answer's end, in the
 server's log, which names each generation it gave up. What ended by itself is tried anew.
 
-Only streams are held to a limit: llama.cpp's server writes a plain answer to its end, whoever has
-left, and all that anybody can do is close the connection. How long that keeps a slot is shown.
+Both modes are held to one limit. Left to itself llama.cpp's server writes a plain answer on for
+seconds after its caller has left; that is why the settings for it have LLM_STREAM_ALWAYS.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from harness.llm.model_server import ModelServer
 from harness.raw_client import dial
 from harness.stack import Stack
 
-TIMES: Final = {"streaming": 5, "plain": 2}
+TIMES: Final = 5
 TRIES_MAX: Final = 15
 LEAVE_WITHIN_S: Final = 600.0
 LOOK_S: Final = 0.005
@@ -33,10 +33,9 @@ class NeverLeft(Exception):
 
 @frozen
 class Leavings:
-    """The times of one mode. `is_promised`: whether they are held to the limit."""
+    """The times of one mode."""
 
     mode: str
-    is_promised: bool
     idle_ms: Sequence[float]
 
     @property
@@ -49,7 +48,7 @@ async def leavings(server: ModelServer, stack: Stack, question: str, *, stream: 
     mode = "streaming" if stream else "plain"
     found: list[float] = []
     for number in range(TRIES_MAX):
-        if len(found) == TIMES[mode]:
+        if len(found) == TIMES:
             break
         with trio.fail_after(LEAVE_WITHIN_S):
             idle_s = await _leave(server, stack, question, f"{mode}-{number}", stream=stream)
@@ -57,7 +56,7 @@ async def leavings(server: ModelServer, stack: Stack, question: str, *, stream: 
             found.append(idle_s * 1000)
     if not found:
         raise NeverLeft(f"of {TRIES_MAX} answers none was still being written when it was left")
-    return Leavings(mode, stream, found)
+    return Leavings(mode, found)
 
 
 async def _leave(
@@ -76,4 +75,4 @@ async def _leave(
     line = await closing_line(stack["llmgw"], request_id)
     was_left = line["reason_code"] == "CLIENT_DISCONNECTED"
     was_given_up = server.cancelled > cancelled
-    return idle_s if was_left and (was_given_up or not stream) else None
+    return idle_s if was_left and was_given_up else None

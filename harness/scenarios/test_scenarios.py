@@ -26,6 +26,8 @@ UNCITED = (
     Plan(calls=(Call(model="content-think-twice"),)),
 )
 OWED = owed()
+ALWAYS = {"LLM_STREAM_ALWAYS": "true"}
+OF_THE_MODEL = tuple(cause for cause in causes() if cause.kind in ("model", "attempts"))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -47,3 +49,20 @@ def test_text_without_citations_keeps_the_same_laws(plan: Plan, run_log: RunLog)
     evidence = run(evolve(plan, calls=(evolve(call, citations_required=False),)))
     run_log.add(evidence)
     assert judge(evidence) == []
+
+
+@pytest.mark.parametrize("cause", OF_THE_MODEL, ids=str)
+def test_plain_call_over_a_stream_ends_as_the_stream_would(cause: Cause, run_log: RunLog) -> None:
+    plan = cause.plan(stream=False)
+    evidence = run(evolve(plan, environ={**plan.environ, **ALWAYS}))
+    run_log.add(evidence)
+    assert judge(evidence) == [], f"replay: {evidence.plan.to_json()}"
+
+
+def test_plain_call_is_made_again_though_its_stream_broke_in_the_middle() -> None:
+    broken = Call(stream=False, model="close-mid-stream", model_times=1)
+    evidence = run(Plan(calls=(broken,), environ=ALWAYS))
+    assert judge(evidence) == []
+    (seen,) = evidence.seen()
+    assert seen.ends_in == "ok"
+    assert len(evidence.model_calls(seen.topic)) == 2

@@ -15,6 +15,7 @@ from harness.topics import TOPICS
 _RARE = 0.06  # how probable is what befalls few worlds
 _ENVIRONS = (
     {"LLM_STREAM_ENABLED": "false"},
+    {"LLM_STREAM_ALWAYS": "true"},
     {"QS_CHAT_STREAM_ENABLED": "false"},
     OPENS_SOON,
     KEYS,

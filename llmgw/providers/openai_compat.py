@@ -2,8 +2,8 @@
 
 The clocks run only while we wait for the server, never while our own client keeps us waiting:
 connecting, the first content, and the silence between contents (CONTRACT §6). Heartbeats, empty
-deltas and reasoning are not content. A plain call has the first clock alone; the whole
-generation's deadline is the caller's scope.
+deltas and reasoning are not content. A call that is plain upstream has the first clock alone; the
+whole generation's deadline is the caller's scope.
 
 Refuses redirects, encoded bodies, streams that are none. A connection that was kept alive and
 turns out to be dead is redone once; a schema the server rejects is left out once. The key goes

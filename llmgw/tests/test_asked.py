@@ -55,13 +55,21 @@ def test_request_has_the_word_when_it_says_so(key: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "enabled", "streams"),
-    [(True, "true", True), (True, "false", False), (False, "true", False)],
+    ("wanted", "enabled", "always", "streams"),
+    [
+        (True, "true", "false", True),
+        (True, "false", "false", False),
+        (False, "true", "false", False),
+        (False, "true", "true", True),
+        (True, "true", "true", True),
+        (True, "false", "true", False),
+    ],
 )
 def test_stream_is_asked_for_when_wanted_and_enabled(
-    wanted: bool, enabled: str, streams: bool
+    wanted: bool, enabled: str, always: str, streams: bool
 ) -> None:
-    body = payload({**MINIMAL, "stream": wanted}, LLM_STREAM_ENABLED=enabled)
+    environ = {"LLM_STREAM_ENABLED": enabled, "LLM_STREAM_ALWAYS": always}
+    body = payload({**MINIMAL, "stream": wanted}, **environ)
     assert body["stream"] is streams
     assert body.get("stream_options") == ({"include_usage": True} if streams else None)
 
