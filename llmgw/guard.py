@@ -6,7 +6,8 @@ GenerationFault ends the answer. What counts:
 
  - a marker is `[c1]`, also `[C1]`, `[ c1 ]`, `[c1, c2]`, `[c1-c3]`, `【c1】`; each alias in it must
    be cited, to the letter (`c01` is no alias);
- - an image is `![…](` or `![…][`, its brackets matched; nothing from `!` on is let out;
+ - an image is `![…](` or `![…][`, its brackets matched, and `![x]` with a `]:` before it or after;
+   nothing from `!` on is let out;
  - a tag is `<`, perhaps `/`, the name of an HTML element and what can follow a name in a tag; of
    the one-letter elements a `>` or an attribute must follow, since people write `a <b`. Comments,
    doctypes and CDATA too. `<package>` and `List<String>` are text;
@@ -70,6 +71,7 @@ class Guard:
     _before: str = field(default="", init=False)  # what was let out last
     _url: str = field(default="", init=False)  # the part of a long url that was let out
     _ending: bool = field(default=False, init=False)
+    _named: set[str] = field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._allowed = AllowedUrls(self.allowed_urls, self.allowed_texts)
@@ -149,16 +151,30 @@ class Guard:
         if _char(text, at + 1) != "[":
             return
         depth = 0
-        escaped = False
+        escaped = loose = False
         for place in range(at + 1, len(text)):
             sign = text[place]
             depth += 0 if escaped else (sign == "[") - (sign == "]")
             escaped = sign == "\\" and not escaped
-            if depth == 0:
-                if _char(text, place + 1) in "([":
-                    raise _blocked("an image")
+            follows = self._char(text, place + 1) if sign == "]" else ""
+            # What stands in a code span, a tag or a target is no bracket; who knows where it ends.
+            loose = loose or sign in "`<" or follows == "("
+            if follows in ("(", "[") and (loose or depth == 0):
+                raise _blocked("an image")
+            if depth == 0 and not loose:
+                self._names("image")
                 return
         raise _MoreNeeded
+
+    def _char(self, text: str, at: int) -> str:
+        """The character there; at the answer's end a blank."""
+        return " " if self._ending and at == len(text) else _char(text, at)
+
+    def _names(self, what: str) -> None:
+        """`![x]` is an image where `[x]: …` says which, before it or after it."""
+        self._named.add(what)
+        if len(self._named) > 1:
+            raise _blocked("an image")
 
     def _check_tag(self, text: str, at: int) -> None:
         start = text[at : at + 9].lower()
@@ -223,6 +239,8 @@ class Guard:
         leads_away = _leads_away(target) and not self._vouched_for(target, goes_on=is_long)
         if leads_away or (is_long and not target):
             raise _blocked("a link")
+        if sign == ":":
+            self._names("definition")
 
     def _vouched_for(self, link: str, *, goes_on: bool) -> bool:
         """Whether a passage holds it, or the beginning of one that goes on past the hold."""
@@ -278,7 +296,9 @@ class Guard:
         end = ended.start() if ended else len(text)
         if ended is None and (len(text) - at == _SEEN_CHARS or not self._ending):
             self._goes_on(text, at, start + text[rest_at:])
-        elif text[rest_at:end].rstrip(TRAILING):
+        elif not text[rest_at:end].rstrip(TRAILING):
+            return rest_at - at
+        else:
             self._must_be_allowed(start + text[rest_at:end])
         return end - at
 

@@ -1,7 +1,8 @@
 """The guard against a Markdown parser: what it lets through must render to nothing it blocks.
 
 Goal: no image, no tag of an HTML element, no link that leads to another site. Method: texts made of
-the pieces that such things are made of, and nesting of them, rendered by `harness.rendered`.
+the pieces that such things are made of, alone and within their frames, rendered by
+`harness.rendered`.
 """
 
 from hypothesis import example, given, settings
@@ -11,7 +12,8 @@ from harness.rendered import blocked_in
 from llmgw.faults import GenerationFault
 from llmgw.guard import Guard
 
-SOURCE = "https://docs.example/page"
+SITE = "https://docs.example/"
+SOURCE = f"{SITE}page"
 PIECES = [
     "[", "]", "(", ")", "!", "<", ">", "/", "\\", "`", "\n", "\n\n", " ", "  ", "\t", "a", "b", "x",
     "img", "script", "em", "href=", "src=", "=", "'", '"', ":", "//", "http", "https", "ftp", "://",
@@ -21,7 +23,16 @@ PIECES = [
     "\u00a0", "\u2028", "\u3000", "\u200b", "\u3002", "https://docs.example",
     "&period;", "&Tab;", "{", "}", "|", "^",
 ]  # fmt: skip
-TEXT = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
+FRAMES = [
+    "[x]({})", "[x](<{}>)", "[x]:{}\n\n[x]", "[x]: <{}>\n\n[x]", "<{}>", "<b {}>", "</b {}>",
+    "\n<p{}",
+    "[x](https://{})", "[x](https://docs.example{})", "[x](<https://docs.example{}>)",
+    "<https://docs.example{}>", "[x]:https://docs.example{}\n\n[x]", "[x]({}//evil.example)",
+    "![{}](x)", "![x]{}\n\n[x]: y", "![`{}`](y)", "![[x]({})](y)", "`![x](y){}",
+]  # fmt: skip
+ANY = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
+FEW = st.lists(st.sampled_from(PIECES), max_size=4).map("".join)
+TEXT = ANY | st.builds(str.format, st.sampled_from(FRAMES), FEW)
 
 
 def let_through(text: str) -> str | None:
@@ -62,6 +73,12 @@ def let_through(text: str) -> str | None:
 @example("[a](https://docs.example\\.evil.example)")
 @example("[a](https://docs.example{.evil.example)")
 @example("<rb:\x00>")
+@example("<www.:>")
+@example("![[x](+])](x)")
+@example("![`]`](x)")
+@example("![`[`](x)")
+@example("![r]\n\n[r]: x")
+@example("[r]: x\n\n![r]")
 @example("[a](http://)")
 @example("[a](http:///)")
 @example("[a](http://?)")
@@ -78,4 +95,4 @@ def test_what_is_let_through_renders_to_nothing_that_is_blocked(text: str) -> No
     if out is None:
         return
     assert out == text
-    assert list(blocked_in(out, SOURCE)) == []
+    assert list(blocked_in(out, SITE)) == []
