@@ -22,7 +22,7 @@ from hop.waiting import waiting
 
 _CONNECTIONS_IDLE: Final = 100
 _KEEP_IDLE_S: Final = 2.0  # Well under the 30 s after which our servers close an idle connection.
-_IDLE_LOOKED_AT: Final = 4  # for each call's beginning and end
+_IDLE_LOOKED_AT: Final = 2  # for each call's beginning and end
 
 
 def make_transport(

@@ -149,6 +149,8 @@ async def _serve(
                 # What there is by now lives as long as the program: collections pass it over.
                 gc.collect()
                 gc.freeze()
+                # A call makes some thousand objects, nearly all of which their last user frees.
+                gc.set_threshold(20_000, 20, 20)
                 await _listen(program, app, listeners, signals, parent_left)
         except CannotServe as error:
             for listener in listeners:

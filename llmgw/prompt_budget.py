@@ -65,8 +65,8 @@ def fitted(
 ) -> Fitted:
     """What of it fits. The texts are as they will be sent: made harmless, not yet framed."""
     said = list(history)
-    shown = [attrs.evolve(c, content=cut(c.content, budget.chunk_tokens)) for c in chunks]
-    shortened = sum(c != whole for c, whole in zip(shown, chunks, strict=True))
+    shown = [_shortened(chunk, budget.chunk_tokens) for chunk in chunks]
+    shortened = sum(c is not whole for c, whole in zip(shown, chunks, strict=True))
     over = FRAME_TOKENS + sum(map(_of_message, (system, *said, question)))
     over += sum(map(_of_chunk, shown)) - budget.prompt_tokens
     while over > 0 and (dropped := _leave_out(said, shown)):
@@ -79,6 +79,11 @@ def fitted(
         _told(shortened, len(history) - len(said), len(chunks) - len(shown)),
         over,
     )
+
+
+def _shortened(chunk: FramedChunk, max_tokens: int) -> FramedChunk:
+    content = cut(chunk.content, max_tokens)
+    return chunk if content is chunk.content else attrs.evolve(chunk, content=content)
 
 
 def _leave_out(said: list[PromptMessage], shown: list[FramedChunk]) -> int:

@@ -26,6 +26,8 @@ _LINE_END: Final = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 # tab and line feed, and the signs that whatever poses as something of ours begins with.
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _NOTABLE: Final = re.compile("[<\\[［【]")
+# Either of the two, in ASCII.
+_UNUSUAL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f<\\[]")
 
 _FRAME: Final = re.compile(r"<<<+")
 _MARKER: Final = re.compile(
@@ -47,6 +49,8 @@ _TEMPLATE_SYS: Final = re.compile(r"<<(/?SYS)>>", re.IGNORECASE)
 
 def neutralised(text: str) -> str:
     """Somebody's text, such that nothing in it can pose as our frame, markers or the template."""
+    if text.isascii() and not _UNUSUAL.search(text):
+        return text
     text = readable(text)
     if not _NOTABLE.search(text):
         return text

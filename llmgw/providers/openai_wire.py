@@ -12,10 +12,10 @@ surrogate pair, escaped, is JSON: in content it is for the scanner to refuse. It
 stream that ends without a `finish_reason`: it only reports `Finished` where it saw one.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+import orjson
 from attrs import define, field
 
 from contracts import limits, sse, strict_json
@@ -56,7 +56,7 @@ def encode_call(call: ModelCall) -> bytes:
     if call.schema is not None:
         named = {"name": _SCHEMA_NAME, "strict": True, "schema": call.schema}
         body["response_format"] = {"type": "json_schema", "json_schema": named}
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return orjson.dumps(body)
 
 
 @define
