@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -189,6 +189,15 @@ def supervising(journal: Path) -> "subprocess.Popen[str]":
     raise AssertionError(f"ended with {process.wait()}")
 
 
+@pytest.fixture
+def hanging_up_is_heard() -> Iterator[None]:
+    """Also where the tests run under `nohup`, whose children would inherit a deaf ear."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hanging_up_is_heard")
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_stops_everything_with_status_0(journal: Path, signum: signal.Signals) -> None:
     with supervising(journal) as process:
