@@ -55,6 +55,10 @@ _SEEN_CHARS: Final = GUARD_HOLD_CHARS + 1
 _BEFORE_CHARS: Final = SCHEME_CHARS + 1
 
 
+# The label of a definition that begins too far back to be seen.
+_ANY: Final = "]"
+
+
 class _MoreNeeded(Exception):
     """What follows decides."""
 
@@ -71,7 +75,8 @@ class Guard:
     _before: str = field(default="", init=False)  # what was let out last
     _url: str = field(default="", init=False)  # the part of a long url that was let out
     _ending: bool = field(default=False, init=False)
-    _named: set[str] = field(factory=set, init=False)
+    _pictures: set[str] = field(factory=set, init=False)
+    _definitions: set[str] = field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._allowed = AllowedUrls(self.allowed_urls, self.allowed_texts)
@@ -159,10 +164,12 @@ class Guard:
             follows = self._char(text, place + 1) if sign == "]" else ""
             # What stands in a code span, a tag or a target is no bracket; who knows where it ends.
             loose = loose or sign in "`<" or follows == "("
-            if follows in ("(", "[") and (loose or depth == 0):
+            if not follows or not (loose or depth == 0):
+                continue
+            if follows in ("(", "["):
                 raise _blocked("an image")
-            if depth == 0 and not loose:
-                self._names("image")
+            self._names(text[at + 2 : place], self._pictures, self._definitions)
+            if not loose:
                 return
         raise _MoreNeeded
 
@@ -170,10 +177,11 @@ class Guard:
         """The character there; at the answer's end a blank."""
         return " " if self._ending and at == len(text) else _char(text, at)
 
-    def _names(self, what: str) -> None:
+    def _names(self, label: str, to: set[str], of: set[str]) -> None:
         """`![x]` is an image where `[x]: …` says which, before it or after it."""
-        self._named.add(what)
-        if len(self._named) > 1:
+        label = " ".join(label.split()).upper().casefold()
+        to.add(label)
+        if of & {label, _ANY} or (label == _ANY and of):
             raise _blocked("an image")
 
     def _check_tag(self, text: str, at: int) -> None:
@@ -240,7 +248,9 @@ class Guard:
         if leads_away or (is_long and not target):
             raise _blocked("a link")
         if sign == ":":
-            self._names("definition")
+            before, _, label = (self._before + text[:at])[-_BEFORE_CHARS:].rpartition("[")
+            is_known = before and before[-1] != "\\"
+            self._names(label if is_known else _ANY, self._definitions, self._pictures)
 
     def _vouched_for(self, link: str, *, goes_on: bool) -> bool:
         """Whether a passage holds it, or the beginning of one that goes on past the hold."""
