@@ -179,9 +179,13 @@ def what_was_asked_is_passed_on(evidence: Evidence) -> Iterator[str]:
                     yield f"{told(exchange)}: it was given {found}, and {len(hits)} were wanted"
         for call in evidence.model_calls(seen.topic):
             # The markers of an answer named other passages: they are taken out of a history.
-            places = [call.request.find(text.encode()) for text in said if "[c" not in text]
+            places = [call.request.find(_in_json(text)) for text in said if "[c" not in text]
             if -1 in places or places != sorted(places):
                 yield f"{seen.request_id}: the model was not told what was said before"
+
+
+def _in_json(text: str) -> bytes:
+    return json.dumps(text, ensure_ascii=False)[1:-1].encode()
 
 
 def _question(seen: Seen) -> str:
