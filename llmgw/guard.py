@@ -248,8 +248,14 @@ class Guard:
         if leads_away or (is_long and not target):
             raise _blocked("a link")
         if sign == ":":
-            before, _, label = (self._before + text[:at])[-_BEFORE_CHARS:].rpartition("[")
-            is_known = before and before[-1] != "\\"
+            self._check_definition((self._before + text[:at])[-_BEFORE_CHARS:])
+
+    def _check_definition(self, text: str) -> None:
+        """Whether the text ends in `[x`, where that may begin a line, a list's item or a quote."""
+        before, bracket, label = text.rpartition("[")
+        last = before.rstrip(" \t")[-1:]
+        if last in "\r\n>*+-.)\\":
+            is_known = bracket and last != "\\"
             self._names(label if is_known else _ANY, self._definitions, self._pictures)
 
     def _vouched_for(self, link: str, *, goes_on: bool) -> bool:
