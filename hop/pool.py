@@ -165,9 +165,8 @@ class Closing(httpcore.AsyncNetworkBackend):
 @frozen(eq=False)
 class _Stream(httpcore.AsyncNetworkStream):
     _stream: httpcore.AsyncNetworkStream
-    _trio: trio.abc.Stream | None = field(
-        init=False
-    )  # trio's own within it, where it is httpcore's
+    # Trio's own within it, where it is httpcore's.
+    _trio: trio.abc.Stream | None = field(init=False)
 
     @_trio.default
     def _inner(self) -> trio.abc.Stream | None:

@@ -6,8 +6,8 @@ GenerationFault ends the answer. What counts:
 
  - a marker is `[c1]`, also `[C1]`, `[ c1 ]`, `[c1, c2]`, `[c1-c3]`, `【c1】`; each alias in it must
    be cited, to the letter (`c01` is no alias);
- - an image is `![…](` or `![…][`, its brackets matched, and `![x]` with a `]:` before it or after;
-   nothing from `!` on is let out;
+ - an image is `![…](` or `![…][`, its brackets matched, nothing of it is let out from `!` on; and
+   `![x]` where a line begins with `[x]:`, before it or after;
  - a tag is `<`, perhaps `/`, the name of an HTML element and what can follow a name in a tag; of
    the one-letter elements a `>` or an attribute must follow, since people write `a <b`. Comments,
    doctypes and CDATA too. `<package>` and `List<String>` are text;
