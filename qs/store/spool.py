@@ -26,7 +26,7 @@ from contracts.events import CitationsProved, Delta, SourcesFound, StreamEvent
 from contracts.strict_json import ContractViolation
 from qs.blocking import RunBlocking
 from qs.store.port import Asked, Ended, Feedback, KeptTurn
-from qs.store.spool_file import Line, asked_of, line_of, shown_of, turn_of
+from qs.store.spool_file import Line, asked_of, line_of, never_asked, shown_of, turn_of
 from qs.store.spool_folder import BAD, TURN, SpoolFolder
 from qs.store.waiting import Ready, Waiting
 
@@ -335,8 +335,13 @@ class Spool:
             self.waiting.not_opening(asked)
 
     def _ready(self, name: str) -> Ready | None:
+        path = self.folder.path(name)
         try:
-            asked = asked_of(self.folder.path(name).read_bytes())
+            data = path.read_bytes()
+            if never_asked(data):
+                path.unlink()
+                return None
+            asked = asked_of(data)
         except FileNotFoundError:
             return None
         except ContractViolation:

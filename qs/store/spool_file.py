@@ -6,7 +6,8 @@
     feedback {…}         may follow
 
 Pure: makes lines, and reads what a file holds. A last line without its end was cut off and counts
-as never written; any other that cannot be read is a ContractViolation.
+as never written, the question too: there was no such turn. Any other that cannot be read is a
+ContractViolation.
 """
 
 from collections.abc import Iterator
@@ -48,6 +49,7 @@ _KINDS: Final[dict[bytes, type[Line]]] = {
     b"feedback": Feedback,
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+_FIRST: Final = b"asked "
 
 
 def hash_of(content: str) -> str:
@@ -85,6 +87,11 @@ class _Read:
                 self.ended = line
             case Feedback():
                 self.feedback = line
+
+
+def never_asked(data: bytes) -> bool:
+    """Whether the file ends within its question, as when its program was killed just then."""
+    return b"\n" not in data and data.startswith(_FIRST[: len(data)])
 
 
 def asked_of(data: bytes) -> Asked:

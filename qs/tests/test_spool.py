@@ -182,6 +182,23 @@ async def test_everything_is_there_once_when_the_program_was_killed_at_any_byte(
             assert kept == TURN
 
 
+async def test_turn_was_never_asked_when_the_program_was_killed_at_any_byte_of_its_question(
+    disk: Disk,
+) -> None:
+    question = line_of(TURN.asked)
+    for size in range(len(question)):
+        dead = disk.spool()
+        await ends(await told(dead), OK)
+        dead.folder.path("000-cut.turn").write_bytes(question[:size])
+        await dead.leave()
+        heir = disk.spool()
+        await heir.adopt()
+        assert [ready.asked.turn_id for ready in heir.waiting.next(9)] == [TURN.asked.turn_id]
+        await heir.remove(heir.waiting.next(9))
+        assert disk.files() == disk.files(".bad") == []
+    assert disk.lost == []
+
+
 async def test_turns_are_taken_over_in_order_when_their_program_is_gone(disk: Disk) -> None:
     dead = disk.spool()
     for number in (2, 1, 3):
@@ -221,7 +238,7 @@ async def test_others_are_taken_over_when_one_folder_cannot_be_had(disk: Disk) -
     assert len(heir.waiting) == 5
 
 
-@pytest.mark.parametrize("what", [b"", b"asked {}\n", b"\xff\xfe\n", b"ended {}\n", b"lock"])
+@pytest.mark.parametrize("what", [b"asked {}\n", b"\n", b"\xff\xfe\n", b"ended {}\n", b"lock"])
 async def test_file_that_is_no_turn_is_set_aside_and_the_others_are_found(
     disk: Disk, what: bytes
 ) -> None:
