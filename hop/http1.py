@@ -129,15 +129,31 @@ class Http1Server(TCPServer):
         self._linger_s = linger_s
         self._on_refused = on_refused
         self._http1: Http1Protocol
+        self._held: bytearray | None = None
+
+    def hold(self) -> None:
+        """Keep what is written from here on, until `let_go` or a chunk: it is sent in one piece."""
+        if self._held is None:
+            self._held = bytearray()
+
+    async def let_go(self) -> None:
+        """Send what was held."""
+        held, self._held = self._held, None
+        if held:
+            await self.write(held)
 
     async def protocol_send(self, event: Event) -> None:
         """hypercorn's own, but for bytes."""
         if isinstance(event, RawData):
-            await self.write(event.data)
+            if self._held is None:
+                await self.write(event.data)
+            else:
+                self._held += event.data
         else:
+            await self.let_go()
             await super().protocol_send(event)
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes | bytearray) -> None:
         """Send bytes. hypercorn waits a turn for its lock, which is free but when two answers meet;
         the peer shields its own writes."""
         try:
@@ -150,6 +166,14 @@ class Http1Server(TCPServer):
             await self.protocol.handle(Closed())
         finally:
             self.send_lock.release()
+
+    async def write_chunk(self, chunk: bytes) -> None:
+        """Send a piece of an answer's body as `chunk_of` made it, behind what was held."""
+        if self._held:
+            self._held += chunk
+            await self.let_go()
+        else:
+            await self.write(chunk)
 
     def chunk_of(self, body: bytes) -> bytes | None:
         """A piece of an answer's body as it goes on the wire; None where it does not go in chunks.

@@ -4,7 +4,8 @@ httpcore 1.0.9 loses two things when a call is cancelled at the wrong moment. A 
 opened and not used yet stays in the pool, open and for nobody, as long as the process lives; one
 whose TLS handshake is under way is dropped unclosed. `LosslessPool` gives back the first,
 `Closing` the second. Both hold behind a proxy too. Cleanup is shielded, and bounded. And where
-httpcore asks each connection about each other one, for every call, this pool does not.
+httpcore asks each connection about each other one, for every call, this pool does not. A request
+leaves in one piece, head and body, so that its server reads it at once.
 """
 
 import ssl
@@ -23,6 +24,7 @@ from hop.waiting import waiting
 _CONNECTIONS_IDLE: Final = 100
 _KEEP_IDLE_S: Final = 2.0  # Well under the 30 s after which our servers close an idle connection.
 _IDLE_LOOKED_AT: Final = 2  # for each call's beginning and end
+_HELD_BYTES: Final = 256 * 1024  # of a request; a longer one is sent in more pieces
 
 
 def make_transport(
@@ -167,6 +169,7 @@ class _Stream(httpcore.AsyncNetworkStream):
     _stream: httpcore.AsyncNetworkStream
     # Trio's own within it, where it is httpcore's.
     _trio: trio.abc.Stream | None = field(init=False)
+    _held: bytearray = field(factory=bytearray, init=False)  # written, and not sent yet
 
     @_trio.default
     def _inner(self) -> trio.abc.Stream | None:
@@ -175,6 +178,8 @@ class _Stream(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """As httpcore's own, without a clock where there is no time limit: a model server sends
         a piece for each token, and that clock would be a good part of what one costs to read."""
+        if self._held:
+            await self._send(timeout)
         with waiting():
             if self._trio is None or timeout is not None:
                 return await self._stream.read(max_bytes, timeout)
@@ -184,12 +189,20 @@ class _Stream(httpcore.AsyncNetworkStream):
                 raise httpcore.ReadError(error) from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Likewise."""
+        """Likewise, what belongs together in one piece: httpcore writes a head, a body, and
+        nothing at all to end it. What has no such end is sent before anything is read."""
+        self._held.extend(buffer)
+        if self._held and (not buffer or len(self._held) >= _HELD_BYTES):
+            await self._send(timeout)
+
+    async def _send(self, timeout: float | None) -> None:
+        data = bytes(self._held)
+        self._held.clear()
         with waiting():
-            if self._trio is None or timeout is not None or not buffer:
-                return await self._stream.write(buffer, timeout)
+            if self._trio is None or timeout is not None:
+                return await self._stream.write(data, timeout)
             try:
-                return await self._trio.send_all(buffer)
+                return await self._trio.send_all(data)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise httpcore.WriteError(error) from error
 

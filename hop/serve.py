@@ -201,10 +201,17 @@ class _Connection:
             self.calls -= 1
 
     async def _send(self, send: ASGISendCallable, message: ASGISendEvent) -> None:
+        """Send a message in one write, an answer's head with what follows it."""
         chunk = None
         if message["type"] == "http.response.body" and message["more_body"]:
             chunk = self.server.chunk_of(message["body"])
-        await (send(message) if chunk is None else self.server.write(chunk))
+        if chunk is not None:
+            await self.server.write_chunk(chunk)
+        else:
+            self.server.hold()
+            await send(message)
+            if message["type"] != "http.response.start":
+                await self.server.let_go()
         await self._stop_if_gone()
 
     async def _stop_if_gone(self) -> None:

@@ -66,7 +66,9 @@ class SpooledTurn:
             if self._text_from is None:
                 self._text_from = self._written + len(self._unwritten)
             self._add(event)
-            if len(self._unwritten) > TEXT_HELD_BYTES:
+            # Of its text alone: what goes before it would have the first words wait for the disk.
+            before = max(self._text_from - self._written, 0)
+            if len(self._unwritten) - before > TEXT_HELD_BYTES:
                 await self._do(self._write)
 
     async def ends(self, ended: Ended) -> None:
