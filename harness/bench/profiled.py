@@ -29,6 +29,7 @@ class Profile:
         self._samples = 0
         self._own: Counter[str] = Counter()
         self._within: Counter[str] = Counter()
+        self._paused = False  # while the counters are read: a signal may come between two steps
 
     def start(self) -> None:
         """From now on, in this process."""
@@ -43,6 +44,8 @@ class Profile:
         self._within.clear()
 
     def _sample(self, _: int, frame: FrameType | None) -> None:
+        if self._paused:
+            return
         self._samples += 1
         if frame is not None:
             self._own[_place(frame)] += 1
@@ -53,11 +56,13 @@ class Profile:
         self._within.update(seen)
 
     def _write(self) -> None:
+        self._paused = True
         kept = {
             "samples": self._samples,
             "own": dict(self._own.most_common(60)),
             "within": dict(self._within.most_common(200)),
         }
+        self._paused = False
         partial = self._out.with_suffix(".part")
         partial.write_text(json.dumps(kept), "utf-8")
         partial.rename(self._out)

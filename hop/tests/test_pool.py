@@ -15,6 +15,7 @@ from harness.steps import CancelAfter
 from hop.call import make_client
 from hop.exchange import ResponseBytes, send
 from hop.pool import LosslessPool, make_transport
+from hop.tests.wires import OneAnswer
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
@@ -127,3 +128,26 @@ async def ask_at_once(client: httpx.AsyncClient, times: int) -> None:
     async with trio.open_nursery() as asking:
         for _ in range(times):
             asking.start_soon(ask, client)
+
+
+async def in_two(body: bytes) -> AsyncIterator[bytes]:
+    yield body[:1]
+    yield body[1:]
+
+
+@pytest.mark.parametrize("body", [b"", b"ask", b"a" * 1_000_000], ids=["none", "short", "long"])
+@pytest.mark.parametrize("known", [True, False], ids=["length known", "in chunks"])
+async def test_request_leaves_whole_and_where_it_is_short_in_one_piece(
+    body: bytes, known: bool
+) -> None:
+    peer = OneAnswer([HEAD])
+    async with make_client(make_transport(backend=peer)) as client:
+        content = body if known else in_two(body)
+        response = await client.send(httpx.Request("POST", "http://next/", content=content))
+        assert response.content == b"ok"
+    head, _, sent = b"".join(peer.sent).partition(b"\r\n\r\n")
+    assert head.startswith(b"POST / HTTP/1.1\r\n")
+    chunks = [b"%x\r\n%b\r\n" % (len(p), p) for p in (body[:1], body[1:]) if p]
+    assert sent == (body if known else b"".join([*chunks, b"0\r\n\r\n"]))
+    if known or body == b"ask":
+        assert len(peer.sent) == 1

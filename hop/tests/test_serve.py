@@ -235,6 +235,23 @@ async def test_connection_is_reused_when_answers_are_over(
     await assert_still_serving(stage)
 
 
+async def test_head_of_an_answer_comes_in_one_piece_with_what_follows_it(
+    stage: Stage, autojump_clock: Clock
+) -> None:
+    stream = await stage.dial(get("/stream?n=2&gap=1"))
+    first = await stream.receive_some(100_000)
+    assert status(first) == 200
+    assert first.endswith(b"\r\n\r\n1\r\n.\r\n"), "and nothing waits for the second piece"
+    await read_until(stream, b"0\r\n\r\n")
+    await stream.send_all(get("/ok", b"connection: close\r\n"))
+    whole = await stream.receive_some(100_000)
+    assert status(whole) == 200
+    assert whole.endswith(b'{"ok":true}\n')
+    assert await stream.receive_some(100_000) == b""
+    await stream.aclose()
+    await assert_still_serving(stage)
+
+
 async def test_end_of_an_answer_is_seen_only_when_its_lifetime_is_over(
     stage: Stage, autojump_clock: Clock
 ) -> None:

@@ -16,6 +16,7 @@ class OneAnswer(httpcore.AsyncNetworkBackend):
     def __init__(self, pieces: Sequence[bytes]) -> None:
         self._pieces = list(pieces)
         self.connections = 0
+        self.sent: list[bytes] = []
 
     async def connect_tcp(
         self,
@@ -26,12 +27,13 @@ class OneAnswer(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
         self.connections += 1
-        return _Peer(self._pieces)
+        return _Peer(self._pieces, self.sent)
 
 
 class _Peer(httpcore.AsyncNetworkStream):
-    def __init__(self, pieces: list[bytes]) -> None:
+    def __init__(self, pieces: list[bytes], sent: list[bytes]) -> None:
         self._pieces = pieces
+        self._sent = sent
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
         await trio.lowlevel.checkpoint()
@@ -44,6 +46,7 @@ class _Peer(httpcore.AsyncNetworkStream):
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         await trio.lowlevel.checkpoint()
+        self._sent.append(buffer)
 
     async def aclose(self) -> None:
         await trio.lowlevel.checkpoint()

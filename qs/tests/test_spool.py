@@ -14,6 +14,7 @@ import trio
 
 from contracts.chat import Citation, Usage
 from contracts.events import CitationsProved, Delta, SourcesFound
+from contracts.limits import SNIPPET_CHARS
 from contracts.reasons import ReasonCode
 from contracts.strict_json import ContractViolation
 from harness.memory_store import inline
@@ -106,10 +107,23 @@ async def test_question_is_on_disk_when_the_turn_has_begun_and_all_of_it_durable
 
 async def test_no_more_than_its_bound_is_held_in_memory_when_an_answer_is_long(disk: Disk) -> None:
     turn = await told(disk.spool())
+    before_text = len(turn._unwritten)
     for _ in range(100):
         await turn.takes(Delta("🌰" * 40))
-        assert len(turn._unwritten) <= TEXT_HELD_BYTES
+        assert len(turn._unwritten) <= before_text + TEXT_HELD_BYTES
     assert len(disk.all_bytes()) > 100 * 160 - TEXT_HELD_BYTES
+
+
+async def test_first_words_wait_for_no_disk_however_much_was_found(disk: Disk) -> None:
+    turn = await disk.spool().begin(TURN.asked)
+    question = disk.all_bytes()
+    snippet = "🌰" * SNIPPET_CHARS
+    many = tuple(attrs.evolve(TURN.sources[0], snippet=snippet) for _ in range(9))
+    await turn.takes(SourcesFound(many))
+    await turn.takes(Delta("Sesame"))
+    assert disk.all_bytes() == question
+    await turn.takes(Delta("s" * TEXT_HELD_BYTES))
+    assert b"Sesame" in disk.all_bytes()
 
 
 @pytest.mark.parametrize("length", [10, TEXT_HELD_BYTES, 5 * TEXT_HELD_BYTES])
