@@ -4,8 +4,8 @@ httpcore 1.0.9 loses two things when a call is cancelled at the wrong moment. A 
 opened and not used yet stays in the pool, open and for nobody, as long as the process lives; one
 whose TLS handshake is under way is dropped unclosed. `LosslessPool` gives back the first,
 `Closing` the second. Both hold behind a proxy too. Cleanup is shielded, and bounded. And where
-httpcore asks each connection about each other one, for every call, this pool does not. A request
-leaves in one piece, head and body, so that its server reads it at once.
+httpcore asks each connection about each other one, for every call, this pool does not. A request's
+head leaves together with its body, so that its server reads both at once.
 """
 
 import ssl
@@ -15,7 +15,7 @@ from typing import Final
 import httpcore
 import httpx
 import trio
-from attrs import field, frozen
+from attrs import define, field, frozen
 from httpcore._backends.trio import TrioStream
 
 from contracts.limits import CLEANUP_MS
@@ -24,7 +24,7 @@ from hop.waiting import waiting
 _CONNECTIONS_IDLE: Final = 100
 _KEEP_IDLE_S: Final = 2.0  # Well under the 30 s after which our servers close an idle connection.
 _IDLE_LOOKED_AT: Final = 2  # for each call's beginning and end
-_HELD_BYTES: Final = 256 * 1024  # of a request; a longer one is sent in more pieces
+_TUNNEL: Final = b"CONNECT "  # a head that no body follows
 
 
 def make_transport(
@@ -164,12 +164,13 @@ class Closing(httpcore.AsyncNetworkBackend):
         await self._network.sleep(seconds)
 
 
-@frozen(eq=False)
+@define(eq=False)
 class _Stream(httpcore.AsyncNetworkStream):
     _stream: httpcore.AsyncNetworkStream
     # Trio's own within it, where it is httpcore's.
     _trio: trio.abc.Stream | None = field(init=False)
-    _held: bytearray = field(factory=bytearray, init=False)  # written, and not sent yet
+    _rests: bool = field(default=True, init=False)  # what is written next begins a request
+    _head: bytes = field(default=b"", init=False)  # written, and not sent yet
 
     @_trio.default
     def _inner(self) -> trio.abc.Stream | None:
@@ -178,8 +179,7 @@ class _Stream(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """As httpcore's own, without a clock where there is no time limit: a model server sends
         a piece for each token, and that clock would be a good part of what one costs to read."""
-        if self._held:
-            await self._send(timeout)
+        self._rests = True
         with waiting():
             if self._trio is None or timeout is not None:
                 return await self._stream.read(max_bytes, timeout)
@@ -189,15 +189,16 @@ class _Stream(httpcore.AsyncNetworkStream):
                 raise httpcore.ReadError(error) from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Likewise, what belongs together in one piece: httpcore writes a head, a body, and
-        nothing at all to end it. What has no such end is sent before anything is read."""
-        self._held.extend(buffer)
-        if self._held and (not buffer or len(self._held) >= _HELD_BYTES):
-            await self._send(timeout)
+        """Likewise. The head waits for what is written next, were it nothing, to leave with it."""
+        if self._rests and not buffer.startswith(_TUNNEL):
+            self._rests = False
+            self._head = buffer
+            return
+        buffer, self._head = self._head + buffer, b""
+        if buffer:
+            await self._send(buffer, timeout)
 
-    async def _send(self, timeout: float | None) -> None:
-        data = bytes(self._held)
-        self._held.clear()
+    async def _send(self, data: bytes, timeout: float | None) -> None:
         with waiting():
             if self._trio is None or timeout is not None:
                 return await self._stream.write(data, timeout)

@@ -84,6 +84,7 @@ def exchange_of(evidence: Evidence, host: str, number: int) -> Exchange:
 
 def restreamed(evidence: Evidence, host: str, number: int, edit: Edit) -> Evidence:
     """With other events in this answer; what ends the stream comes after the last of them."""
+    evidence = _heads_apart(evidence)
     records = list(evidence.wire.records)
     head, *body = _sent(evidence, host, number)
     frames = [
@@ -104,6 +105,7 @@ def rewritten(
     evidence: Evidence, host: str, number: int, edit: Callable[[JsonObject], object]
 ) -> Evidence:
     """With another body in this plain answer."""
+    evidence = _heads_apart(evidence)
     records = list(evidence.wire.records)
     head, *body = _sent(evidence, host, number)
     old = exchange_of(evidence, host, number)
@@ -203,6 +205,18 @@ def relogged(
     return evolve(
         evidence, logs={**evidence.logs, program: tuple(edit(list(evidence.logs[program])))}
     )
+
+
+def _heads_apart(evidence: Evidence) -> Evidence:
+    """With each answer's head in a record of its own, before what was sent with it."""
+    records = []
+    for record in evidence.wire.records:
+        head, end, rest = record.data.partition(b"\r\n\r\n")
+        if rest and record.way == "down" and head.startswith(b"HTTP/1.1 "):
+            records += [_record(record, record.at, head + end), _record(record, record.at, rest)]
+        else:
+            records.append(record)
+    return with_records(evidence, records)
 
 
 def _sent(evidence: Evidence, host: str, number: int) -> list[int]:

@@ -137,7 +137,7 @@ async def in_two(body: bytes) -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("body", [b"", b"ask", b"a" * 1_000_000], ids=["none", "short", "long"])
 @pytest.mark.parametrize("known", [True, False], ids=["length known", "in chunks"])
-async def test_request_leaves_whole_and_where_it_is_short_in_one_piece(
+async def test_request_leaves_whole_and_in_one_piece_where_its_body_is(
     body: bytes, known: bool
 ) -> None:
     peer = OneAnswer([HEAD])
@@ -149,5 +149,5 @@ async def test_request_leaves_whole_and_where_it_is_short_in_one_piece(
     assert head.startswith(b"POST / HTTP/1.1\r\n")
     chunks = [b"%x\r\n%b\r\n" % (len(p), p) for p in (body[:1], body[1:]) if p]
     assert sent == (body if known else b"".join([*chunks, b"0\r\n\r\n"]))
-    if known or body == b"ask":
+    if known:
         assert len(peer.sent) == 1
