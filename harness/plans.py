@@ -107,6 +107,13 @@ class Plan:
         held = sum(hold.for_s for hold in self.holds)
         return 4 * self.latency_ms / 1000 + held
 
+    def arrives(self, host: str, at_s: float) -> float:
+        """When what is sent to this host, or by it, is there."""
+        for hold in self.holds:
+            if hold.host == host and hold.at_s <= at_s < hold.at_s + hold.for_s:
+                at_s = hold.at_s + hold.for_s
+        return at_s + self.latency_ms / 1000
+
     def to_json(self) -> str:
         """On one line; what is as usual is left out."""
         return json.dumps(_unusual(self), separators=(",", ":"))

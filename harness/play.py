@@ -234,16 +234,12 @@ class _Network:
 
     def _arrives(self, host: str) -> Arrives | None:
         """When what is sent on a connection to this host arrives."""
-        plan, latency_s = self.plan, self.plan.latency_ms / 1000
-        holds = [hold for hold in plan.holds if hold.host == host]
-        if not (latency_s or holds):
+        latency_s = self.plan.latency_ms / 1000
+        if not (latency_s or any(hold.host == host for hold in self.plan.holds)):
             return None
 
         def arrives(now: float) -> float:
-            for hold in holds if self.healed is None else ():
-                if hold.at_s <= now < hold.at_s + hold.for_s:
-                    now = hold.at_s + hold.for_s
-            return now + latency_s
+            return self.plan.arrives(host, now) if self.healed is None else now + latency_s
 
         return arrives
 

@@ -13,6 +13,7 @@ from attrs import define
 from harness.checkers.answers import own_answers, told
 from harness.evidence import Evidence
 from harness.locks import OWNERS
+from harness.plans import Plan
 from harness.wire_log import MODEL, Exchange
 
 _PATHS: Final = ("/chat", "/v1/chat")
@@ -121,7 +122,7 @@ def rate_is_kept(evidence: Evidence) -> Iterator[str]:
     burst = int(evidence.environ.get("BFF_RATE_BURST", "10"))
     strangers = not all(_is_known(evidence, one) for one in evidence.by_host["bff"])
     for calls in _callers(evidence).values():
-        sure = [one for one in calls if _is_let_in(one) and not _may_be_unheard(one)]
+        sure = [one for one in calls if _is_let_in(one) and not _may_be_unheard(evidence.plan, one)]
         yield from _too_many(sure, _Bucket(burst, per_minute / 60, burst, 0.0))
         if not strangers:  # an address that had too many of them is let wait, whatever its keys
             yield from _in_vain(calls, _Bucket(burst, per_minute / 60, burst, 0.0))
@@ -142,9 +143,12 @@ def _is_let_in(call: Exchange) -> bool:
     return call.status != 429
 
 
-def _may_be_unheard(call: Exchange) -> bool:
-    """Whether it was left in the moment in which it came."""
-    return call.left_at is not None and call.left_at - call.asked_at < _SAME_MOMENT_S
+def _may_be_unheard(plan: Plan, call: Exchange) -> bool:
+    """Whether its leaving was there in the moment in which it was."""
+    if call.left_at is None:
+        return False
+    came, went = (plan.arrives(call.host, at) for at in (call.asked_at, call.left_at))
+    return went - came < _SAME_MOMENT_S
 
 
 def _too_many(let_in: Sequence[Exchange], bucket: _Bucket) -> Iterator[str]:

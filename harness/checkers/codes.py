@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from math import inf
 from typing import Final
 
-from contracts.limits import LLM_CALLS_DEFAULT
+from contracts.limits import DRAIN_NOTICE_MS, LLM_CALLS_DEFAULT
 from contracts.reasons import ReasonCode
 from fakes.openai_compat_server.catalogue import CATALOGUE
 from harness.attempts import OPENS_AFTER, granted
@@ -17,9 +17,11 @@ from harness.checkers.answers import own_answers, stopped_reading, told
 from harness.checkers.clocks import LIMITS_S
 from harness.evidence import CUT, LEFT, Evidence, Seen, last_word
 from harness.hop_faults import FAULTS, Impostor
+from harness.plans import Drain
 from harness.wire_log import MODEL, Exchange
 
 _GRANTED_S: Final = 0.1
+_NOTICE_S: Final = DRAIN_NOTICE_MS / 1000
 _DRAINS: Final = frozenset({"ADMISSION_SHUTTING_DOWN", "HOP_UNREACHABLE"})
 _LATE_S: Final = 1.0  # as late as the network may be without anybody's clock running out for it
 _LEFT: Final = frozenset({LEFT, "CLIENT_DISCONNECTED"})
@@ -96,6 +98,9 @@ def _demanded(evidence: Evidence, seen: Seen) -> frozenset[str]:
         found |= {"HOP_DISCONNECTED"} if evidence.hop_faults(seen.number) else set()
     if any(drain.program == "bff" for drain in plan.drains):
         found.add(LEFT)  # nobody listens any more
+    for drain in plan.drains:
+        if _came_after_its_notice(evidence, seen, drain):
+            found.add(CUT if drain.program == "bff" else "HOP_DISCONNECTED")
     if seen.leaves:
         found |= _LEFT
     # A drain may come too late to matter, and so may what befalls a connection of another call.
@@ -110,6 +115,16 @@ def _demanded(evidence: Evidence, seen: Seen) -> frozenset[str]:
     alone = alone and not (abstains and evidence.hop_faults(seen.number))
     certain = found and alone and len(_causes(evidence, seen)) == 1
     return frozenset(found if certain else {*found, usual})
+
+
+def _came_after_its_notice(evidence: Evidence, seen: Seen, drain: Drain) -> bool:
+    """Whether it was still under way when what it was sent on was idle, and was closed."""
+    closes = drain.at_s + _NOTICE_S
+    return any(
+        one.asked_at <= closes <= evidence.plan.arrives(drain.program, one.asked_at)
+        for one in evidence.by_host[drain.program]
+        if one.request_id == seen.request_id
+    )
 
 
 def _is_short(evidence: Evidence, seen: Seen) -> bool:
