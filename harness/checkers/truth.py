@@ -6,7 +6,7 @@ passed on. What was retrieved is the plan's.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from harness.checkers.answers import own_answers, told, wants_citations
@@ -179,9 +179,17 @@ def what_was_asked_is_passed_on(evidence: Evidence) -> Iterator[str]:
                     yield f"{told(exchange)}: it was given {found}, and {len(hits)} were wanted"
         for call in evidence.model_calls(seen.topic):
             # The markers of an answer named other passages: they are taken out of a history.
-            places = [call.request.find(_in_json(text)) for text in said if "[c" not in text]
-            if -1 in places or places != sorted(places):
+            if not _stand_in_order(call.request, [text for text in said if "[c" not in text]):
                 yield f"{seen.request_id}: the model was not told what was said before"
+
+
+def _stand_in_order(request: bytes, texts: Sequence[str]) -> bool:
+    at = 0
+    for text in texts:
+        at = request.find(_in_json(text), at)
+        if at < 0:
+            return False
+    return True
 
 
 def _in_json(text: str) -> bytes:
