@@ -18,6 +18,7 @@ from llmgw.guard import Guard
 SOURCE_URL = "https://docs.example/faq/page.html#top"
 PASSAGE = (
     "See http://127.0.0.1:8088/chat?stream=true, or www.debian.org. Mail mailto:a@b.example now."
+    " Read news:a(b)c and news:a((b)e)f daily."
 )
 LONG_URL = "https://long.example/" + "x" * 600
 URL = ReasonCode.OUTPUT_BLOCKED_CONTENT
@@ -69,6 +70,8 @@ PASSES = [
     "Mail <a@b.example>, a@evil.example, <c@d.example, and <x y@d.example> or <@",
     "[a](page.html#b:c), [d](X.html), [e](https://docs.example/), [f](X//y), [g]Xh&i j",
     "A [rooted](/page.html) link, key:/value, see a:b/c, data:/x/y and data:/x",
+    "[h](news:a(b)c) [i](news:a((b)e)f) [j](<news:a(b)c> 'of the day') and more.",
+    "![sic] and\n[y]: page.html",
     "Look at <https://docs.example/>, and at awww.more.example, ![sic]X",
     "한국어 [c1] 日本語。 https://docs.example/faq/page.html#top。",
 ]
@@ -137,6 +140,10 @@ BLOCKED = [
     ("[x](https://docs.example\\.evil.example)", URL),
     ("[x](https://docs.example\u3002evil.example)", URL),
     ("[x](ftp://)", URL),
+    ("[x](news:a(b)d)", URL),
+    ("![\u0131] and\n[I]: page.html", URL),
+    ("[x](news:a((b)c)d)", URL),
+    ("[x](<news:a(b)cd>)", URL),
     ("[x](https:///)", URL),
     ("[x](<https://docs.example)\u3002evil.example>)", URL),
     ("\n<p x", URL),
