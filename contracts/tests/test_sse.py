@@ -130,6 +130,14 @@ def test_nothing_is_a_frame_when_nothing_was_said(stream: bytes) -> None:
     assert frames_of(stream) == ([], None)
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_mark_is_one_at_the_beginning_alone(together: bool) -> None:
+    first, second = b"event: a\ndata: x\n\n", b"\xef\xbb\xbfdata: y\n\n"
+    pieces = [first + second] if together else [first, second]
+    marked = Frame("", None, ((b"\xef\xbb\xbfdata", b"y"),))
+    assert frames_of(*pieces) == ([Frame("a", b"x"), marked], None)
+
+
 def test_frame_comes_at_its_blank_line_and_not_a_byte_later() -> None:
     decoder = Decoder(CAP)
     decoder.feed(b"data: a\r\n\r")
