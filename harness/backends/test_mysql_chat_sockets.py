@@ -213,6 +213,9 @@ async def test_nothing_is_lost_when_both_are_killed_and_the_server_comes_back_la
 
     told = await while_asked(stack, killed)
     await nothing_is_lost(mariadb, stack, told)
+    assert await ready(stack) == (200, True)
+    events = [line["event"] for line in stack["qs"].lines()]
+    assert {"store down", "store back"} <= set(events), "both befell it"
 
 
 async def test_second_qs_on_the_same_store_and_spool_clashes_with_nobody(
