@@ -85,7 +85,8 @@ class Ended:
 def copied(root: Path, into: Path) -> Path:
     """A copy of the tree, sources only, and with how its properties are to be tried."""
     shutil.copytree(root, into, ignore=shutil.ignore_patterns(*NOT_COPIED), symlinks=True)
-    (into / "conftest.py").write_text(_CONFTEST, encoding="utf-8")
+    with (into / "conftest.py").open("a", encoding="utf-8") as conftest:
+        conftest.write(_CONFTEST)
     return into
 
 
