@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.sabotage.trial import copied
+from scripts.child import kill_group, start
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = ROOT / "var/mutmut"
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments).module
     tree = _prepared([chosen] if chosen else list(CORES))
     try:
-        if _mutmut(tree, "run", "--max-children", "2").returncode:
+        if _mutmut(tree, "run", "--max-children", "2"):
             return 1
         results = results_of(_said(tree, "results", "--all", "true"))
         page = summary(results, {name: _diff(tree, name) for name in unnoticed(results)})
@@ -125,15 +127,19 @@ def _prepared(modules: Collection[str]) -> Path:
     return tree
 
 
-def _mutmut(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _mutmut(tree: Path, *arguments: str) -> int:
+    """mutmut's exit status. Whoever stops this leaves neither it nor a worker of it behind."""
     command = (sys.executable, "-m", "mutmut", *arguments)
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    return subprocess.run(command, cwd=tree, text=True, env=environment)  # noqa: S603 - our own
+    process = start(command, {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, tree, None)
+    try:
+        return process.wait()
+    finally:
+        kill_group(process)
 
 
 def _said(tree: Path, *arguments: str) -> str:
     command = (sys.executable, "-m", "mutmut", *arguments)
-    done = subprocess.run(command, cwd=tree, text=True, check=True, stdout=subprocess.PIPE)  # noqa: S603 - as above
+    done = subprocess.run(command, cwd=tree, text=True, check=True, stdout=subprocess.PIPE)  # noqa: S603 - our own
     return done.stdout
 
 
@@ -142,4 +148,6 @@ def _diff(tree: Path, name: str) -> str:
 
 
 if __name__ == "__main__":
+    # A SIGTERM is a Ctrl-C too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())
