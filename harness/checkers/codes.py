@@ -250,6 +250,8 @@ def log_and_answer_agree(evidence: Evidence) -> Iterator[str]:
             continue
         if word == LEFT and _goes_as_it_is_told(evidence, exchange, logged):
             continue
+        if word == LEFT and _goes_as_the_model_ends(evidence, exchange):
+            continue
         if word == LEFT and exchange.host == "bff" and _is_read_slowly(evidence, exchange):
             continue  # What it left behind it may be the whole of its answer.
         if word in (LEFT, CUT) and stopped_reading(evidence, exchange):
@@ -293,6 +295,19 @@ def _goes_as_it_is_told(evidence: Evidence, exchange: Exchange, logged: list[str
             and last_word(other) in logged
             for other in own_answers(evidence)
         )
+    )
+
+
+def _goes_as_the_model_ends(evidence: Evidence, exchange: Exchange) -> bool:
+    """Whether it is the gateway's, and its client left while the end of the model's answer was on
+    its way: what the gateway made of that, it told to nobody."""
+    left_at = exchange.left_at
+    return exchange.host == "llmgw" and any(
+        abs(asked.sent[-1].at - left_at) <= evidence.plan.late_s
+        for seen in evidence.seen()
+        if seen.request_id == exchange.request_id and left_at is not None
+        for asked in evidence.model_calls(seen.topic)
+        if asked.whole and asked.sent
     )
 
 

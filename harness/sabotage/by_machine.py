@@ -19,11 +19,11 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from harness.sabotage.trial import copied
-from scripts.child import kill_group, start
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = ROOT / "var/mutmut"
@@ -130,11 +130,13 @@ def _prepared(modules: Collection[str]) -> Path:
 def _mutmut(tree: Path, *arguments: str) -> int:
     """mutmut's exit status. Whoever stops this leaves neither it nor a worker of it behind."""
     command = (sys.executable, "-m", "mutmut", *arguments)
-    process = start(command, {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, tree, None)
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    process = subprocess.Popen(command, cwd=tree, env=environment, start_new_session=True)  # noqa: S603 - our own
     try:
         return process.wait()
     finally:
-        kill_group(process)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _said(tree: Path, *arguments: str) -> str:
