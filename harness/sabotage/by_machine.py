@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments).module
     tree = _prepared([chosen] if chosen else list(CORES))
     try:
-        if _mutmut(tree, "run", "--max-children", "2"):
+        if run_mutmut(tree, "run", "--max-children", "2"):
             return 1
         results = results_of(_said(tree, "results", "--all", "true"))
         page = summary(results, {name: _diff(tree, name) for name in unnoticed(results)})
@@ -127,8 +127,8 @@ def _prepared(modules: Collection[str]) -> Path:
     return tree
 
 
-def _mutmut(tree: Path, *arguments: str) -> int:
-    """mutmut's exit status. Whoever stops this leaves neither it nor a worker of it behind."""
+def run_mutmut(tree: Path, *arguments: str) -> int:
+    """mutmut's exit status. When this returns, or is stopped, neither it nor any worker is left."""
     command = (sys.executable, "-m", "mutmut", *arguments)
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     process = subprocess.Popen(command, cwd=tree, env=environment, start_new_session=True)  # noqa: S603 - our own

@@ -1,11 +1,14 @@
 """Sabotage for good, in a tree of two files: pytest in processes of its own, over pipes."""
 
+import os
+import select
 from pathlib import Path
 
 import pytest
 import trio
 
 from harness.sabotage.__main__ import main
+from harness.sabotage.by_machine import run_mutmut
 from harness.sabotage.trial import Verdict, tried
 from harness.tests.test_sabotage import MODULE, TESTS, only, planted, row
 
@@ -65,3 +68,22 @@ async def test_mutant_is_put_back_when_its_trial_is_cancelled(tmp_path: Path) ->
     with trio.move_on_after(1.0):
         await tried(only(root), root)
     assert (root / "even.py").read_text("utf-8") == MODULE
+
+
+# Found before the one that is installed. It leaves a worker who holds a pipe.
+LEAVING = """
+import os, time
+pipe = os.open("pipe", os.O_WRONLY)
+if not os.fork():
+    time.sleep(600)
+raise SystemExit(3)
+"""
+
+
+def test_workers_do_not_outlive_mutmut(tmp_path: Path) -> None:
+    (tmp_path / "mutmut.py").write_text(LEAVING, encoding="utf-8")
+    os.mkfifo(tmp_path / "pipe")
+    pipe = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert run_mutmut(tmp_path, "run") == 3
+    assert select.select([pipe], [], [], 5.0)[0], "the worker still holds it"
+    os.close(pipe)
