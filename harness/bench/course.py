@@ -22,6 +22,7 @@ STREAMS: Final = 16
 LIVE_AIM: Final = 100
 RATE: Final = 20.0  # calls a second of the open loop: less than the slowest row can do
 GAP_MS: Final = 20.0  # between tokens, where the gaps of one stream are looked at
+_TURNS: Final = 5  # of whom clients leave; how often they do is a multiple of it
 _PACE: Final = "/bench/pace?ms={ms:g}"
 Tell = Callable[[str], None]
 T = TypeVar("T")
@@ -43,7 +44,7 @@ class Size:
 
 
 QUICK: Final = Size(1, 1.0, 10, (20, 50), ((1, 20),))
-WHOLE: Final = Size(5, 3.0, 30, (25, 50, 100, 150, 200, 250, 300, 400, 500), ((1, 100), (200, 5)))
+WHOLE: Final = Size(5, 3.0, 30, (25, 50, 100, 150, 200, 250, 300, 400, 500), ((1, 400), (200, 5)))
 
 
 @define
@@ -172,12 +173,18 @@ class Course:
         self._note_rest(before=False)
 
     async def _leaving(self) -> None:
-        row, port = self._chain(), self.subjects.upstream_port
+        rows, port = (self.subjects.relays, self._chain()), self.subjects.upstream_port
         for streams, times in self.size.leaving:
-            self.tell(f"clients that leave amid {streams} live streams")
-            measure = partial(measures.leaving, row, port, streams, times)
-            self.found.leaving.append(await self._paced(measures.LEAVING_TOKEN_S * 1000, measure))
-            await measures.settle()
+            parts: dict[str, list[Leaving]] = {row.name: [] for row in rows}
+            for turn in range(_TURNS):
+                for row in rows:
+                    told = f"{row.name}, {turn + 1} of {_TURNS}"
+                    self.tell(f"clients that leave amid {streams} live streams: {told}")
+                    measure = partial(measures.leaving, row, port, streams, times // _TURNS)
+                    part = await self._paced(measures.LEAVING_TOKEN_S * 1000, measure)
+                    parts[row.name].append(part)
+                    await measures.settle()
+            self.found.leaving.extend(map(measures.together, parts.values()))
         seen = await measures.control(port, "/bench/seen")
         self.found.left_open = int(str(seen["open"]))
 

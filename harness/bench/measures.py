@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from harness.bench import load, processes
 from harness.bench.figures import percentile
@@ -166,9 +166,16 @@ class Leaving:
     """From a client's leaving to the upstream's knowing of it: of one client after another amid so
     many live streams, and of all that were left, at once, to the last. Seconds."""
 
+    row: str
     streams: int
     waits_s: Sequence[float]
     all_s: Sequence[float]
+
+
+def together(parts: Sequence[Leaving]) -> Leaving:
+    """What was measured of one row amid as many streams, in one."""
+    waits = [wait for part in parts for wait in part.waits_s]
+    return evolve(parts[0], waits_s=waits, all_s=[wait for part in parts for wait in part.all_s])
 
 
 async def leaving(row: Row, upstream_port: int, streams: int, times: int) -> Leaving:
@@ -182,7 +189,7 @@ async def leaving(row: Row, upstream_port: int, streams: int, times: int) -> Lea
             waits.append(await _known_after(upstream_port, [connection]))
         if rest:
             together.append(await _known_after(upstream_port, rest))
-    return Leaving(streams, waits, together)
+    return Leaving(row.name, streams, waits, together)
 
 
 async def _known_after(upstream_port: int, leavers: Sequence[Connection]) -> float:

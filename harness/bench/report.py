@@ -110,9 +110,10 @@ def live_table(found: Found) -> str:
 
 def leaving_table(found: Found) -> str:
     """From a client's leaving to the upstream's knowing."""
-    head = ["live streams", "leavers", "p50", "p99", "all the rest at once, to the last"]
+    head = ["through", "live streams", "leavers", "p50", "p99", "all the rest at once, to the last"]
     lines = [
         [
+            left.row,
             str(left.streams),
             str(len(left.waits_s)),
             _ms(percentile(left.waits_s, 0.5)),

@@ -22,6 +22,7 @@ PASSAGE: Final = (
 PASSAGES: Final = 6
 
 DIRECT, RELAY, PASS_THROUGH = "asked directly", "TCP relay", "pass-through"
+RELAYS: Final = "three TCP relays"  # as many hops as the chain has
 LLMGW, CHAIN = "LLMGW", "whole chain"
 LITELLM, PORTKEY = "LiteLLM", "Portkey"
 FAKE: Final = "the fake itself"

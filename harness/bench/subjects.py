@@ -31,6 +31,7 @@ HOPS: Final = ("bff", "qs", "llmgw")
 # LiteLLM imports for a minute where the processor is shared.
 _PATIENCE_S: Final = 180.0
 # Room for as many calls as are asked at once, and time for them on a machine that is busy.
+_RELAYS: Final = ("relay", "relay_2", "relay_3")  # each stands before the one named before it
 _ROOM: Final = {
     "LLM_MAX_CONCURRENCY": "2000",
     "LLM_MAX_QUEUE": "2000",
@@ -59,6 +60,7 @@ class Subjects:
     rows: list[Row]
     direct: Row
     fake: Row
+    relays: Row
     missing: dict[str, str] = field(factory=dict)  # why a peer is not measured
 
     @property
@@ -70,12 +72,16 @@ class Subjects:
 @contextmanager
 def open_subjects(folder: Path, peers: Sequence[Peer] = PEERS) -> Iterator[Subjects]:
     """Everything, listening. Raises NotStarted."""
-    own = free_ports(("upstream", "relay", "pass_through", "fake", *(peer.name for peer in peers)))
+    own = free_ports(("upstream", *_RELAYS, "pass_through", "fake", *(peer.name for peer in peers)))
     upstream = own["upstream"]
     address = {"LLM_BASE_URL": f"http://127.0.0.1:{upstream}/v1"}
     with ExitStack() as held:
         upstream_pid = held.enter_context(run_module("upstream", folder, upstream))
-        relay = held.enter_context(run_module("relay", folder, own["relay"], upstream))
+        behind, relays = upstream, {}
+        for name in _RELAYS:
+            (folder / name).mkdir()
+            module = run_module("relay", folder / name, own[name], behind)
+            behind, relays[name] = own[name], held.enter_context(module)
         through = held.enter_context(
             run_module("pass_through", folder, own["pass_through"], upstream)
         )
@@ -87,13 +93,14 @@ def open_subjects(folder: Path, peers: Sequence[Peer] = PEERS) -> Iterator[Subje
         pid = {name: running.process.pid for name, running in stack.running.items()}
         direct = rows.openai_row(rows.DIRECT, upstream, {})
         measured = [
-            rows.openai_row(rows.RELAY, own["relay"], {"relay": relay}),
+            rows.openai_row(rows.RELAY, own["relay"], {"relay": relays["relay"]}),
             rows.openai_row(rows.PASS_THROUGH, own["pass_through"], {"pass-through": through}),
             rows.gateway_row(stack["llmgw"].port, {"llmgw": pid["llmgw"]}),
             rows.chain_row(stack["bff"].port, {hop: pid[hop] for hop in HOPS}),
         ]
         fake = rows.fake_row(stack["fake"].port, {"fake": pid["fake"]})
-        subjects = Subjects(stack, upstream, upstream_pid, measured, direct, fake)
+        three = rows.openai_row(rows.RELAYS, behind, relays)
+        subjects = Subjects(stack, upstream, upstream_pid, measured, direct, fake, three)
         for peer in peers:
             try:
                 command, environ = peer.command(folder, own[peer.name], upstream)

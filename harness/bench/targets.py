@@ -67,7 +67,7 @@ def _lives(found: Found) -> Iterator[Target]:
 
 
 def _leavings(found: Found) -> Iterator[Target]:
-    for left in found.leaving:
+    for left in (left for left in found.leaving if left.row == CHAIN):
         most = _LEAVING_MS[left.streams]
         got = percentile(left.waits_s, 0.99) * 1000
         what = f"a client leaves amid {left.streams}: upstream closed within {most:g} ms, p99"

@@ -7,10 +7,10 @@ import pytest
 from harness.bench import report
 from harness.bench.course import WHOLE, Found
 from harness.bench.figures import added, middle, percentile, ratio
-from harness.bench.measures import Leaving, Live
+from harness.bench.measures import Leaving, Live, together
 from harness.bench.page import page, targets_table
 from harness.bench.plot import svg
-from harness.bench.rows import CHAIN, DIRECT, LITELLM, LLMGW, PASS_THROUGH
+from harness.bench.rows import CHAIN, DIRECT, LITELLM, LLMGW, PASS_THROUGH, RELAYS
 from harness.bench.targets import targets
 
 
@@ -46,7 +46,8 @@ def _found() -> Found:
         found.note("first delta", row, 0.004)
     found.note("first delta", DIRECT, 0.001)
     found.live += [_live(100, memory=200_000_000 + 100 * 100 * 1024), _live(150, late=400)]
-    found.leaving.append(Leaving(1, [0.002, 0.011], []))
+    found.leaving.append(Leaving(RELAYS, 200, [0.5], [0.5]))
+    found.leaving.append(together([Leaving(CHAIN, 1, [0.002], []), Leaving(CHAIN, 1, [0.011], [])]))
     return found
 
 
@@ -57,6 +58,7 @@ def test_targets_are_judged_by_their_figures() -> None:
     assert reached[f"{LLMGW}, plain/s at 16: at least 4 × {LITELLM}"] is None
     assert reached["100 live streams: none lost, at most 1 % late"] is True
     assert reached["a client leaves amid 1: upstream closed within 10 ms, p99"] is False
+    assert not any("leaves amid 200" in what for what in reached), "the relays are held to nothing"
     assert "**missed**" in targets_table(_found())
 
 
