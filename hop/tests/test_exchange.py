@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 import trio
+import trio.testing
+from attrs import frozen
 from trio.testing import MockClock
 
 from harness.hop_stage import LAST_CHUNK, SSE_HEAD, Play, Upstream, chunk, raw, whole
@@ -125,6 +127,29 @@ async def test_closing_reads_on_for_no_longer_than_it_is_told(autojump_clock: Mo
         await data.aclose(0.02)
         assert trio.current_time() == pytest.approx(0.02)
     assert upstream.left == [pytest.approx(0.02)]
+
+
+@frozen
+class Busy(trio.abc.Instrument):
+    """A machine on which each step takes a second: whatever limits there are, are over at once."""
+
+    clock: MockClock
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - trio's
+        self.clock.jump(1.0)
+
+
+async def test_closing_closes_however_late_it_is(autojump_clock: MockClock) -> None:
+    async with asking(raw(SSE_HEAD, chunk(b"one"), "hang")) as (_, network, client):
+        request = client.build_request("POST", "http://next/")
+        body = ResponseBytes(await send(client, lambda: request))
+        assert await body.next() == b"one"
+        busy = Busy(autojump_clock)
+        trio.lowlevel.add_instrument(busy)
+        await body.aclose(0)
+        trio.lowlevel.remove_instrument(busy)
+        await trio.testing.wait_all_tasks_blocked()
+        assert network.links == []
 
 
 @pytest.mark.parametrize(
