@@ -169,6 +169,7 @@ BLOCKED = [
     ("[x](data:,x)", URL),
     ("[x](//evil.example)", URL),
     ("[x]( <//evil.example>)", URL),
+    ("[x](\n<//evil.example>)", URL),
     ("[x](/\\evil.example)", URL),
     ("[x](/&sol;evil.example)", URL),
     ("[x](javascript&colon;alert(1))", URL),
