@@ -250,7 +250,7 @@ def log_and_answer_agree(evidence: Evidence) -> Iterator[str]:
             continue
         if word == LEFT and _goes_as_it_is_told(evidence, exchange, logged):
             continue
-        if word == LEFT and _goes_as_the_model_ends(evidence, exchange):
+        if word == LEFT and _goes_as_the_model_ends(evidence, exchange, logged):
             continue
         if word == LEFT and exchange.host == "bff" and _is_read_slowly(evidence, exchange):
             continue  # What it left behind it may be the whole of its answer.
@@ -298,11 +298,12 @@ def _goes_as_it_is_told(evidence: Evidence, exchange: Exchange, logged: list[str
     )
 
 
-def _goes_as_the_model_ends(evidence: Evidence, exchange: Exchange) -> bool:
+def _goes_as_the_model_ends(evidence: Evidence, exchange: Exchange, logged: list[str]) -> bool:
     """Whether it is the gateway's, and its client left while the end of the model's answer was on
     its way: what the gateway made of that, it told to nobody."""
     left_at = exchange.left_at
-    return exchange.host == "llmgw" and any(
+    is_judged = exchange.host == "llmgw" and all(word.startswith(_OF_A_MODEL) for word in logged)
+    return is_judged and any(
         abs(asked.sent[-1].at - left_at) <= evidence.plan.late_s
         for seen in evidence.seen()
         if seen.request_id == exchange.request_id and left_at is not None
